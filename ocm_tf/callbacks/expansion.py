@@ -1,0 +1,116 @@
+"""When a mixture grows."""
+
+import keras
+import numpy as np
+
+
+class Expansion(keras.callbacks.Callback):
+    """Adds a component when the likelihood bound on the memories jumps  [OCM, Algorithm 2, Eq. 25].
+
+    Each time the short-term memory is full, R_i is the importance-weighted bound of its samples and the long-term
+    ones, averaged over all components and samples. The mixture grows if |R_i - R_last| exceeds the threshold; a jump
+    upwards counts too. Then the long-term memory is cleared.
+
+    Put it behind `MemoryTransfer` in the list of callbacks: moving samples between the memories leaves R_i as it is.
+
+    Args:
+        threshold: lambda_2 in the paper, in nats.
+        reference: `"on_expand"`, R_last is set in the first round and at each expansion, as in the paper, or
+            `"every_round"`, as in the authors' code, where slow drift never adds up.
+        check_every: number of rounds from one test to the next.
+        num_samples: latent draws K of the bound.
+        grey_input: whether the bound is fed grey values, as in the authors' code, though for these it is no likelihood
+            of binary images. By default each sample is binarised.
+        keep_transferred: a `MemoryTransfer` whose picks of the same round survive the clearing, so that the outcome is
+            that of the authors' code, which expands first and transfers afterwards; None clears all, as in the paper.
+        seed: seed of the latent draws and the binarisation.
+    """
+
+    def __init__(
+        self,
+        threshold=10.0,
+        reference="on_expand",
+        check_every=1,
+        num_samples=1000,
+        grey_input=False,
+        keep_transferred=None,
+        seed=0,
+    ):
+        super().__init__()
+        if threshold <= 0 or check_every < 1:
+            raise ValueError(f"threshold and check_every must be positive, got {threshold} and {check_every}.")
+        if reference not in ("on_expand", "every_round"):
+            raise ValueError(f"reference must be 'on_expand' or 'every_round', got {reference!r}.")
+        self.threshold, self.reference, self.check_every = threshold, reference, check_every
+        self.num_samples, self.grey_input, self.keep_transferred = num_samples, grey_input, keep_transferred
+        self.rng = np.random.default_rng(seed)
+        self.num_rounds, self.last_bound = 0, None
+        self.bound, self.expanded = None, False
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bound, self.expanded = None, False
+        memory = self.model.memory
+        if not memory.short_term.is_full:
+            return
+        self.num_rounds += 1
+        if self.num_rounds % self.check_every:
+            return
+        self.bound = self.mean_bound(memory)
+        due, self.last_bound = expansion_due(self.bound, self.last_bound, self.threshold, self.reference)
+        self.expanded = due and self.model.num_components < self.model.max_components
+        if self.expanded:
+            self.model.grow()
+            if memory.long_term is not None:
+                self.clear(memory.long_term)
+
+    def mean_bound(self, memory):
+        """Returns R_i: the bound of all samples in memory, averaged over components and samples, in nats."""
+        images = np.asarray(memory.gather().images)
+        seed = int(self.rng.integers(2**31))
+        inputs = images if self.grey_input else np.asarray(self.model.binarised(images, seed))
+        return float(self.model.component_bounds(inputs, self.num_samples, seed=seed % 1000).mean(dtype=np.float64))
+
+    def clear(self, long_term):
+        """Empties the long-term memory, but for the samples moved in this very round if they are to stay."""
+        num_kept = 0
+        if self.keep_transferred is not None and self.keep_transferred.last_round is not None:
+            num_kept = len(self.keep_transferred.last_round.picked)
+        kept = long_term.read().take(slice(len(long_term) - num_kept, None))
+        long_term.clear()
+        long_term.add(kept)
+
+    def get_state(self):
+        """Returns what a resumed run needs to go on alike, as a dict for JSON."""
+        return {
+            "num_rounds": self.num_rounds,
+            "last_bound": self.last_bound,
+            "rng": self.rng.bit_generator.state,
+        }
+
+    def set_state(self, state):
+        """Takes up the state of `get_state`."""
+        self.num_rounds, self.last_bound = state["num_rounds"], state["last_bound"]
+        self.rng.bit_generator.state = state["rng"]
+
+
+def expansion_due(bound, last_bound, threshold, reference="on_expand"):
+    """Decides whether a mixture is to grow: `|R_i - R_last| > lambda_2`  [OCM, Eq. 25].
+
+    Args:
+        bound: R_i of this round, in nats.
+        last_bound: R_last, or None in the first round.
+        threshold: lambda_2, in nats.
+        reference: `"on_expand"` or `"every_round"`, when R_last takes the value of R_i.
+
+    Returns:
+        `(due, last_bound)`, with the R_last of the next round.
+
+    Raises:
+        ValueError: if the bound is not finite.
+    """
+    if not np.isfinite(bound):
+        raise ValueError(f"The bound on the memories is {bound}: the model has diverged. Try a lower learning rate.")
+    if last_bound is None:
+        return False, bound
+    due = abs(bound - last_bound) > threshold
+    return due, bound if due or reference == "every_round" else last_bound

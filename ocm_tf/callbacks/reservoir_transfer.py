@@ -1,0 +1,42 @@
+"""A long-term memory that is a uniform sample of all that has been seen."""
+
+import keras
+import numpy as np
+
+
+class ReservoirTransfer(keras.callbacks.Callback):
+    """Offers a copy of every arriving batch to the long-term memory by reservoir sampling.
+
+    The baseline that each rule for choosing samples has to beat: no kernel, no label, no boundary.
+
+    Args:
+        capacity: number of samples kept.
+        seed: seed of the random choice.
+    """
+
+    def __init__(self, capacity, seed=0):
+        super().__init__()
+        self.capacity = capacity
+        self.rng = np.random.default_rng(seed)
+        self.num_seen = self.num_offered = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        memory = self.model.memory
+        if len(memory.long_term) == 0:
+            # An expansion has cleared it: from here on it is a sample of what comes after.
+            self.num_offered = 0
+        newest = memory.short_term.read()
+        newest = newest.take(newest.positions >= self.num_seen)
+        memory.long_term.offer(newest, self.num_offered, self.capacity, self.rng)
+        self.num_offered += len(newest.positions)
+        self.num_seen += len(newest.positions)
+
+    def get_state(self):
+        """Returns what a resumed run needs to go on alike, as a dict for JSON."""
+        counts = {"num_seen": self.num_seen, "num_offered": self.num_offered}
+        return {**counts, "rng": self.rng.bit_generator.state}
+
+    def set_state(self, state):
+        """Takes up the state of `get_state`."""
+        self.num_seen, self.num_offered = state["num_seen"], state["num_offered"]
+        self.rng.bit_generator.state = state["rng"]

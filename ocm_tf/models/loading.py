@@ -1,0 +1,28 @@
+"""Loads saved models with a clear word when a file is not one."""
+
+import warnings
+from pathlib import Path
+
+import keras
+
+import ocm_tf.models  # noqa: F401 - registers every class that a file may name
+from ocm_tf.errors import UserError
+
+
+def load(path):
+    """Loads a model; see `ocm_tf.load_model`."""
+    path = Path(path)
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.is_file():
+        hint = " (the run has not finished?)" if path.is_dir() else ""
+        raise UserError(f"There is no model file {file}{hint}.")
+    if file.suffix != ".keras":
+        raise UserError(f"{file} is not a .keras file.")
+    try:
+        # A weight that finds no value in the file would keep its random start with no more than a warning.
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message=".*(not loaded|skipping|Skipping|not been loaded).*")
+            return keras.saving.load_model(file)
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{file} does not hold a model that this version can load: {reason}") from error

@@ -1,0 +1,129 @@
+"""The training step shared by all models that learn a stream through a memory."""
+
+import keras
+import tensorflow as tf
+
+
+class OnlineModel(keras.Model):
+    """A model for which one `fit` is one stream and one step is one arriving batch.
+
+    The step puts the batch in memory and then makes `epochs_per_batch` passes over all that the memory holds, in
+    minibatches, inside one compiled graph  [OCM, Algorithm 2, lines "for each epoch"]. Without a memory the step is an
+    ordinary one on the batch alone.
+
+    A subclass says what a minibatch does in `minibatch_step`.
+
+    Args:
+        memory: layer with `observe(images, labels)` and `gather()`, such as `CooperativeMemory`; or None.
+        epochs_per_batch: passes over the memory for each arriving batch.
+        minibatch_size: samples in a minibatch.
+        drop_remainder: whether a pass drops the samples left after the last whole minibatch; the next pass shuffles
+            anew.
+        seed: seed of all random draws of training.
+        **kwargs: as for `keras.Model`.
+    """
+
+    def __init__(
+        self, memory=None, epochs_per_batch=100, minibatch_size=64, drop_remainder=True, seed=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        for name, value in (("epochs_per_batch", epochs_per_batch), ("minibatch_size", minibatch_size)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        self.memory = memory
+        self.epochs_per_batch, self.minibatch_size = epochs_per_batch, minibatch_size
+        self.drop_remainder, self.seed = drop_remainder, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def compile(self, optimizer="adam", jit_compile=False, **kwargs):
+        """Configures training; the loss is the model's own.
+
+        Args:
+            optimizer: a Keras optimizer.
+            jit_compile: whether XLA compiles the step. Off by default: the memory's changing size makes it compile
+                again and again, and on a CPU it brought no gain.
+            **kwargs: as for `keras.Model.compile`.
+        """
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        # Loading restores an optimizer's state only into variables that exist.
+        self.optimizer.build(self.trainable_variables)
+
+    def minibatch_step(self, images, labels):
+        """Makes one update of the model's weights; works inside a graph.
+
+        Args:
+            images: tensor of shape `(minibatch, *sample_shape)`, as stored in memory.
+            labels: int tensor of shape `(minibatch,)`, -1 where the stream gave none.
+
+        Returns:
+            loss: float scalar tensor, before the update.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define minibatch_step.")
+
+    def train_step(self, data):
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if labels is None:
+            labels = -tf.ones(tf.shape(images)[:1], tf.int64)
+        if self.memory is None:
+            return {"loss": self.minibatch_step(images, labels)}
+        self.memory.observe(images, labels)
+        return {"loss": self.train_on_memory()}
+
+    def train_on_memory(self):
+        """Makes all passes over the memory; works inside a graph.
+
+        Returns:
+            loss: float scalar tensor, the mean over all minibatches.
+        """
+        held = self.memory.gather()
+        num_held = tf.shape(held.positions)[0]
+        size = tf.minimum(self.minibatch_size, num_held)
+        num_steps = num_held // size if self.drop_remainder else -(-num_held // size)
+
+        def one_step(step, total, order):
+            rows = order[step * size : (step + 1) * size]
+            loss = self.minibatch_step(tf.gather(held.images, rows), tf.gather(held.labels, rows))
+            return step + 1, total + loss, order
+
+        def one_epoch(epoch, total):
+            order = keras.random.shuffle(tf.range(num_held), seed=self.seed_generator)
+            _, total, _ = tf.while_loop(lambda step, *_: step < num_steps, one_step, (0, total, order))
+            return epoch + 1, total
+
+        # One epoch after the other: each step reads the weights that the one before wrote.
+        _, total = tf.while_loop(
+            lambda epoch, _: epoch < self.epochs_per_batch, one_epoch, (0, 0.0), parallel_iterations=1
+        )
+        return total / tf.cast(self.epochs_per_batch * num_steps, tf.float32)
+
+    def without_memory(self):
+        """Returns a copy of the model that holds no training sample: same weights, same outputs."""
+        config = {**self.get_config(), "memory": None}
+        copy = type(self).from_config(config)
+        copy.build_from_config(self.get_build_config())
+        in_memory = set() if self.memory is None else {id(weight) for weight in self.memory.weights}
+        sources = [weight for weight in self.weights if id(weight) not in in_memory]
+        for weight, source in zip(copy.weights, sources, strict=True):
+            weight.assign(source)
+        return copy
+
+    def get_config(self):
+        memory = None if self.memory is None else keras.saving.serialize_keras_object(self.memory)
+        return {
+            **super().get_config(),
+            "memory": memory,
+            "epochs_per_batch": self.epochs_per_batch,
+            "minibatch_size": self.minibatch_size,
+            "drop_remainder": self.drop_remainder,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        # Keras passes nested layers as dicts.
+        parts = {
+            name: keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
+            for name, value in config.items()
+            if isinstance(value, dict) and "class_name" in value
+        }
+        return cls(**{**config, **parts})

@@ -1,0 +1,380 @@
+"""A variational autoencoder trained through its memory with the ELBO or the importance-weighted bound."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from ocm_tf.metrics.bounds import (
+    bernoulli_log_likelihood,
+    elbo,
+    gaussian_kl,
+    gaussian_log_likelihood,
+    importance_weighted_bound,
+    sampled_kl,
+)
+from ocm_tf.models.online_model import OnlineModel
+
+# Images times samples in one chunk of an evaluation: the decoder's output then stays in a few megabytes of cache.
+_CHUNK_ROWS = 3200
+
+
+@keras.saving.register_keras_serializable(package="ocm_tf")
+class VAE(OnlineModel):
+    """Learns a density of images as the marginal of a decoder over a unit Gaussian latent.
+
+    Symbols of the OCM paper and their names here: x -> images, z -> latents, mu -> z_mean, sigma -> z_std,
+    K -> num_samples, log w -> log weights. All bounds are in nats per image: sums over pixels and latents.
+
+    Args:
+        encoder: layer from images in [0, 1] to `(z_mean, z_std)`.
+        decoder: layer from latents `(batch, latent_dim)` to logits (Bernoulli) or means (Gaussian) of all pixels.
+        image_shape: shape `(height, width, channels)` of one image.
+        latent_dim: number of latent dimensions.
+        objective: `"elbo"` or `"iwae"`, the bound whose negative mean over the minibatch is the loss.
+        num_samples: latent draws K for each image in training.
+        kl: `"sampled"`, the Monte Carlo estimate as in the authors' code, or `"analytic"` (ELBO only).
+        likelihood: `"bernoulli"`, each minibatch drawn anew from its grey values, or `"gaussian"` of std 1/sqrt(2).
+        beta: weight of the KL term in the loss (not in any reported bound).
+        **kwargs: as for `OnlineModel`.
+
+    Call: images (uint8 or float in [0, 1]) -> reconstructions in [0, 1] of the same shape.
+    """
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        image_shape,
+        latent_dim,
+        objective="elbo",
+        num_samples=50,
+        kl="sampled",
+        likelihood="bernoulli",
+        beta=1.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self._set_objective(objective, num_samples, kl, likelihood, beta)
+        self.encoder, self.decoder = encoder, decoder
+        self.image_shape, self.latent_dim = tuple(image_shape), latent_dim
+        self.num_pixels = int(np.prod(image_shape))
+
+    def _set_objective(self, objective, num_samples, kl, likelihood, beta):
+        choices = {
+            "objective": (objective, ("elbo", "iwae")),
+            "kl": (kl, ("sampled", "analytic")),
+            "likelihood": (likelihood, ("bernoulli", "gaussian")),
+        }
+        for name, (value, allowed) in choices.items():
+            if value not in allowed:
+                raise ValueError(f"{name} must be one of {allowed}, got {value!r}.")
+        if num_samples < 1:
+            raise ValueError(f"num_samples must be at least 1, got {num_samples}.")
+        if objective == "iwae" and kl == "analytic":
+            raise ValueError("The importance-weighted bound has no analytic KL term; use kl='sampled'.")
+        self.objective, self.num_samples, self.kl = objective, num_samples, kl
+        self.likelihood, self.beta = likelihood, beta
+
+    def build(self, input_shape):
+        if tuple(input_shape[1:]) != self.image_shape:
+            raise ValueError(f"The model is made for images of shape {self.image_shape}, got {input_shape[1:]}.")
+        self.build_networks()
+        images = tf.TensorSpec([None, *self.image_shape], tf.float32)
+        count, seed = tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int32)
+        # Fixed signatures: buffers of any size and any number of samples or components share one trace.
+        self._bounds = tf.function(self._bounds, input_signature=[images, count, count, seed])
+        self._encode = tf.function(self.encode, input_signature=[images, count])
+        self._decode = tf.function(
+            self.decode, input_signature=[tf.TensorSpec([None, self.latent_dim], tf.float32), count]
+        )
+
+    def build_networks(self):
+        """Builds every network, also those used only outside `call`."""
+        self.encoder.build((None, *self.image_shape))
+        self.decoder.build((None, self.latent_dim))
+
+    @property
+    def num_components(self):
+        """Number of components; a single VAE is one."""
+        return 1
+
+    # Networks ---------------------------------------------------------------------------------------------------------
+
+    def encode(self, inputs, component=None):
+        """Computes the posterior of a component; works inside a graph.
+
+        Args:
+            inputs: float tensor of shape `(batch, *image_shape)`.
+            component: index of the component, an int or an int tensor; None is the one that trains.
+
+        Returns:
+            `(z_mean, z_std)`, each of shape `(batch, latent_dim)`.
+        """
+        return self.encoder(inputs)
+
+    def decode(self, latents, component=None):
+        """Computes the decoder's output (logits or means) of a component; works inside a graph.
+
+        Args:
+            latents: float tensor of shape `(batch, latent_dim)`.
+            component: as for `encode`.
+
+        Returns:
+            Float tensor of shape `(batch, num_pixels)`.
+        """
+        return ops.reshape(self.decoder(latents), (-1, self.num_pixels))
+
+    # Objective --------------------------------------------------------------------------------------------------------
+
+    def log_likelihood_and_kl(self, inputs, posterior, noise, component=None):
+        """Computes the two parts of the log importance weights; works inside a graph.
+
+        log w = log p(x|z) - (log q(z|x) - log p(z))
+
+        Args:
+            inputs: float tensor of shape `(batch, *image_shape)`.
+            posterior: `(z_mean, z_std)` of the inputs.
+            noise: standard normal draws of shape `(batch, num_samples, latent_dim)`.
+            component: the component that decodes, as for `encode`.
+
+        Returns:
+            `(log_likelihoods, kls)`, each of shape `(batch, num_samples)`.
+        """
+        z_mean, z_std = posterior
+        latents = z_mean[:, None] + z_std[:, None] * noise
+        outputs = self.decode(ops.reshape(latents, (-1, self.latent_dim)), component)
+        outputs = ops.reshape(outputs, (-1, ops.shape(noise)[1], self.num_pixels))
+        density = bernoulli_log_likelihood if self.likelihood == "bernoulli" else gaussian_log_likelihood
+        pixels = ops.reshape(inputs, (-1, self.num_pixels))
+        return density(pixels, outputs), sampled_kl(latents, noise, z_std)
+
+    def loss_of(self, inputs):
+        """Computes the training loss: minus the bound, averaged over the minibatch, in nats per image.
+
+        Args:
+            inputs: float tensor of shape `(batch, *image_shape)`, binarised if the likelihood is Bernoulli.
+
+        Returns:
+            Float scalar tensor.
+        """
+        posterior = self.encode(inputs)
+        shape = (ops.shape(inputs)[0], self.num_samples, self.latent_dim)
+        noise = keras.random.normal(shape, seed=self.seed_generator)
+        log_likelihoods, kls = self.log_likelihood_and_kl(inputs, posterior, noise)
+        if self.kl == "analytic":
+            kls = gaussian_kl(*posterior)[:, None]
+        bound = elbo if self.objective == "elbo" else importance_weighted_bound
+        return -ops.mean(bound(log_likelihoods - self.beta * kls, axis=1))
+
+    def minibatch_step(self, images, labels):
+        return self.update(self.binarised(images, self.seed_generator), self.trainable_variables)
+
+    def update(self, inputs, variables):
+        """Makes one step of the optimizer on `variables` and returns the loss before it; works inside a graph."""
+        with tf.GradientTape() as tape:
+            loss = self.loss_of(inputs)
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    def binarised(self, images, seed):
+        """Returns model inputs: a Bernoulli draw of the grey values, or the values themselves for a Gaussian model.
+
+        Args:
+            images: uint8, or float in [0, 1], of shape `(batch, *image_shape)`.
+            seed: int or `keras.random.SeedGenerator`.
+
+        Returns:
+            Float tensor of the same shape.
+        """
+        inputs = grey_values(images)
+        if self.likelihood == "gaussian":
+            return inputs
+        uniform = keras.random.uniform(ops.shape(inputs), seed=seed)
+        return ops.cast(uniform < inputs, "float32")
+
+    # Evaluation -------------------------------------------------------------------------------------------------------
+
+    def _bounds(self, inputs, component, num_samples, seed):
+        # One component's importance-weighted bound of each image, chunk by chunk with a running logaddexp.
+        posterior = self.encode(inputs, component)
+        batch = tf.shape(inputs)[0]
+        chunk = tf.clip_by_value(_CHUNK_ROWS // tf.maximum(batch, 1), 1, num_samples)
+
+        def one_chunk(start, total):
+            size = tf.minimum(chunk, num_samples - start)
+            noise = tf.random.stateless_normal([batch, size, self.latent_dim], seed + tf.stack([0, start]))
+            log_likelihoods, kls = self.log_likelihood_and_kl(inputs, posterior, noise, component)
+            return start + size, tf.experimental.numpy.logaddexp(total, ops.logsumexp(log_likelihoods - kls, axis=1))
+
+        start = (tf.constant(0), tf.fill([batch], -np.inf))
+        _, total = tf.while_loop(lambda start, _: start < num_samples, one_chunk, start, parallel_iterations=1)
+        return total - tf.math.log(tf.cast(num_samples, tf.float32))
+
+    def component_bounds(self, images, num_samples=1000, batch_size=64, seed=0, components=None):
+        """Computes the importance-weighted bound of every image under every component.
+
+        Args:
+            images: uint8, or float in [0, 1], of shape `(n, *image_shape)`. They are taken as they are: a Bernoulli
+                model wants them binarised once beforehand (see `binarised`).
+            num_samples: latent draws K for each image and component.
+            batch_size: images evaluated together.
+            seed: int; the same seed, images and batch size give the same bounds.
+            components: indices of the components wanted, all by default.
+
+        Returns:
+            float32 array of shape `(n, num_components)`, in nats.
+
+        Raises:
+            ValueError: if the images have the wrong shape or values outside [0, 1].
+        """
+        images = self.checked(images)
+        if num_samples < 1:
+            raise ValueError(f"num_samples must be at least 1, got {num_samples}.")
+        components = range(self.num_components) if components is None else components
+        bounds = np.empty((len(images), len(components)), np.float32)
+        for start in range(0, len(images), batch_size):
+            inputs = grey_values(images[start : start + batch_size])
+            for column, component in enumerate(components):
+                draw = [seed * 1_000_003 + component, start * num_samples]
+                draw = np.array(draw, np.int64).astype(np.int32)
+                bounds[start : start + batch_size, column] = self._bounds(inputs, component, num_samples, draw)
+        return bounds
+
+    def route(self, images, num_samples=1000, batch_size=64, seed=0):
+        """Chooses the component with the highest bound for each image.
+
+        Args:
+            images, num_samples, batch_size, seed: as for `component_bounds`.
+
+        Returns:
+            int array of shape `(n,)`.
+        """
+        if self.num_components == 1:
+            return np.zeros(len(images), np.int64)
+        return self.component_bounds(images, num_samples, batch_size, seed).argmax(axis=1)
+
+    def log_likelihood(self, images, num_samples=1000, batch_size=64, seed=0):
+        """Estimates the log-likelihood of each image by the bound of the component it is routed to.
+
+        The bound is drawn anew for the chosen component, so that choosing the largest adds no bias.
+
+        Args:
+            images, num_samples, batch_size, seed: as for `component_bounds`.
+
+        Returns:
+            float32 array of shape `(n,)`, in nats.
+        """
+        images = self.checked(images)
+        routes = self.route(images, num_samples, batch_size, seed)
+        bounds = np.empty(len(images), np.float32)
+        for component in np.unique(routes):
+            rows = np.flatnonzero(routes == component)
+            redrawn = self.component_bounds(images[rows], num_samples, batch_size, seed + 1, [int(component)])
+            bounds[rows] = redrawn[:, 0]
+        return bounds
+
+    # Use --------------------------------------------------------------------------------------------------------------
+
+    def call(self, inputs):
+        z_mean, _ = self.encode(grey_values(inputs))
+        return self._image_mean(self.decode(z_mean))
+
+    def _image_mean(self, outputs):
+        mean = ops.sigmoid(outputs) if self.likelihood == "bernoulli" else ops.clip(outputs, 0.0, 1.0)
+        return ops.reshape(mean, (-1, *self.image_shape))
+
+    def features(self, images, components="concat"):
+        """Computes the posterior means by which memories compare samples.
+
+        Args:
+            images: uint8, or float in [0, 1], of shape `(n, *image_shape)`.
+            components: `"concat"`, the means of all components side by side, or `"last"`, of the newest only.
+
+        Returns:
+            float32 array of shape `(n, num_components * latent_dim)` or `(n, latent_dim)`.
+        """
+        if components not in ("concat", "last"):
+            raise ValueError(f"components must be 'concat' or 'last', got {components!r}.")
+        inputs = grey_values(self.checked(images))
+        first = self.num_components - 1 if components == "last" else 0
+        means = [self._encode(inputs, component)[0] for component in range(first, self.num_components)]
+        return np.concatenate(means, axis=1)
+
+    def reconstruct(self, images, sample=False, seed=0, num_samples=100):
+        """Reconstructs images, each by the component it is routed to.
+
+        Args:
+            images: uint8, or float in [0, 1], of shape `(n, *image_shape)`.
+            sample: False decodes the posterior mean and returns the decoder's mean; True draws one latent and, for a
+                Bernoulli model, one binary image, as the authors' code does.
+            seed: int, of routing and draws.
+            num_samples: latent draws for routing.
+
+        Returns:
+            float32 array of the shape of `images`, in [0, 1].
+        """
+        images = self.checked(images)
+        routes = self.route(images, num_samples, seed=seed)
+        result = np.empty(images.shape, np.float32)
+        for component in np.unique(routes):
+            rows = np.flatnonzero(routes == component)
+            latents, z_std = self._encode(grey_values(images[rows]), component)
+            if sample:
+                latents = latents + z_std * keras.random.normal(z_std.shape, seed=seed)
+            means = self._image_mean(self._decode(latents, component))
+            result[rows] = self.binarised(means, seed) if sample else means
+        return result
+
+    def generate(self, num_images, seed=0):
+        """Draws images: a component at random, a latent from the prior, the decoder's mean.
+
+        Args:
+            num_images: number of images.
+            seed: int.
+
+        Returns:
+            float32 array of shape `(num_images, *image_shape)`, in [0, 1].
+        """
+        rng = np.random.default_rng(seed)
+        routes = rng.integers(self.num_components, size=num_images)
+        latents = rng.standard_normal((num_images, self.latent_dim)).astype(np.float32)
+        result = np.empty((num_images, *self.image_shape), np.float32)
+        for component in np.unique(routes):
+            rows = np.flatnonzero(routes == component)
+            result[rows] = self._image_mean(self._decode(latents[rows], component))
+        return result
+
+    def checked(self, images):
+        """Returns images as an array after checking shape and range.
+
+        Raises:
+            ValueError: if the shape is not `(n, *image_shape)` or a float image is not finite and within [0, 1].
+        """
+        images = np.asarray(images)
+        if images.shape[1:] != self.image_shape or images.ndim != len(self.image_shape) + 1:
+            raise ValueError(f"images must have shape (n, {', '.join(map(str, self.image_shape))}), got {images.shape}.")
+        if images.dtype != np.uint8 and len(images) and not (images.min() >= 0 and images.max() <= 1):
+            raise ValueError("images must be uint8, or float without NaN and within [0, 1].")
+        return images
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "decoder": serialize(self.decoder),
+            **self._own_config(),
+        }
+
+    def _own_config(self):
+        names = ("image_shape", "latent_dim", "objective", "num_samples", "kl", "likelihood", "beta")
+        return {name: getattr(self, name) for name in names}
+
+
+def grey_values(images):
+    """Returns images as float32 in [0, 1]: uint8 is divided by 255, floats are taken as they are."""
+    images = ops.convert_to_tensor(images)
+    if images.dtype == tf.uint8:
+        return ops.cast(images, "float32") / 255.0
+    return ops.cast(images, "float32")

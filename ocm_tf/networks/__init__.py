@@ -1,0 +1,7 @@
+"""Bare networks: they know no method, no memory and no stream."""
+
+from ocm_tf.networks.dense import Dense
+from ocm_tf.networks.gaussian_encoder import GaussianEncoder
+from ocm_tf.networks.mlp import MLP
+
+__all__ = ["MLP", "Dense", "GaussianEncoder"]

@@ -1,0 +1,86 @@
+"""A task-free stream: batches of images, read once, with nothing said about where they come from."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class StreamTruth(NamedTuple):
+    """What an evaluation may know of a stream and a model may not.
+
+    Attributes:
+        labels: int array of shape `(n,)`, in the order of the stream.
+        phase_starts: int array, the position at which each phase begins; the first is 0.
+        class_names: tuple of str.
+    """
+
+    labels: np.ndarray
+    phase_starts: np.ndarray
+    class_names: tuple
+
+
+class Stream:
+    """Images in the order in which they arrive.
+
+    `batches` yields images alone. Labels and phase boundaries stay in `truth`, for evaluation and figures.
+
+    Args:
+        images: uint8 array of shape `(n, height, width, channels)`.
+        labels: int array of shape `(n,)`.
+        phase_starts: positions at which a phase (a class, a task, a domain) begins.
+        class_names: names of the labels.
+        name: how results call the stream.
+
+    Attributes:
+        truth: `StreamTruth`, for evaluation only.
+
+    Raises:
+        ValueError: if the images are not uint8 of rank 4, or the parts do not fit together.
+    """
+
+    def __init__(self, images, labels, phase_starts, class_names, name):
+        images, labels = np.asarray(images), np.asarray(labels)
+        if images.dtype != np.uint8 or images.ndim != 4:
+            raise ValueError(
+                f"images must be uint8 of shape (n, height, width, channels), got {images.dtype} of {images.shape}."
+            )
+        if labels.shape != images.shape[:1]:
+            raise ValueError(f"labels must have shape {images.shape[:1]}, got {labels.shape}.")
+        starts = np.asarray(phase_starts)
+        if len(starts) == 0 or starts[0] != 0 or (np.diff(starts) <= 0).any() or starts[-1] >= len(images):
+            raise ValueError(f"phase_starts must rise from 0 to below {len(images)}, got {starts.tolist()}.")
+        self.images, self.name = images, name
+        self.truth = StreamTruth(labels, starts, tuple(class_names))
+
+    def __len__(self):
+        return len(self.images)
+
+    @property
+    def image_shape(self):
+        return self.images.shape[1:]
+
+    def num_batches(self, batch_size, drop_remainder=True):
+        """Returns the number of batches of the single pass."""
+        return len(self) // batch_size if drop_remainder else -(-len(self) // batch_size)
+
+    def batches(self, batch_size, start=0, drop_remainder=True):
+        """Returns the stream as a `tf.data.Dataset` of image batches, to be read once by `fit(..., epochs=1)`.
+
+        Args:
+            batch_size: images in a batch.
+            start: number of batches to leave out, for a run that goes on where it stopped.
+            drop_remainder: whether the images after the last whole batch are left out, as in the authors' code.
+
+        Returns:
+            Dataset of uint8 tensors of shape `(batch_size, height, width, channels)`; no label, no boundary.
+
+        Raises:
+            ValueError: if no batch would remain.
+        """
+        import tensorflow as tf
+
+        total = self.num_batches(batch_size, drop_remainder)
+        if not 0 <= start < total:
+            raise ValueError(f"start must lie in 0..{total - 1} for {total} batches of {batch_size}, got {start}.")
+        images = tf.data.Dataset.from_tensor_slices(self.images[start * batch_size :])
+        return images.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)
