@@ -1,0 +1,137 @@
+"""Saving a run as it goes, so that one killed at any moment can be resumed."""
+
+import logging
+import os
+import time
+from pathlib import Path
+
+import keras
+from keras.src.random.seed_generator import global_seed_generator
+
+from ocm_tf.callbacks.interruption import Interrupted, SignalWatcher
+from ocm_tf.callbacks.training_state import restore_state, save_state
+from ocm_tf.errors import UserError
+from ocm_tf.files import DamagedFileError
+
+logger = logging.getLogger("ocm_tf")
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the whole state of training every so often, at the end of `fit`, and on Ctrl-C or SIGTERM.
+
+    It must be the last of the callbacks, so that the others have done their work on a batch when it is saved.
+    A run resumed from a checkpoint goes on bit for bit like one never stopped, given the same machine and
+    thread count:
+
+        checkpoint = Checkpoint(run.checkpoint_path, stateful=[*callbacks, run])
+        position = checkpoint.restore(model)
+        with checkpoint:
+            model.fit(stream.batches(64, start=position), callbacks=[*callbacks, checkpoint])
+
+    Within the `with` block a signal is acted on at the end of the batch: the state is saved and `Interrupted`
+    leaves `fit`. A signal that came after the last batch does so at the end of the block.
+
+    The directory holds `state.npz` and, from the second time on, `state.previous.npz`, which stands in when
+    the newer one is damaged. Both hold the samples in memory.
+
+    Args:
+        directory: where the files go; made when first needed.
+        stateful: callbacks and other objects; those with `get_state() -> dict` and `set_state(dict)` are
+            saved.
+        every_seconds: shortest time from the end of one save to the start of the next within `fit`.
+
+    Attributes:
+        position: number of batches done, over all calls of `fit`.
+        extra: dict of values fit for JSON that the caller wants to have back on a resume.
+    """
+
+    def __init__(self, directory, stateful=(), every_seconds=30.0):
+        super().__init__()
+        self.directory, self.stateful, self.every_seconds = Path(directory), list(stateful), every_seconds
+        self.position, self.extra = 0, {}
+        self._newest, self._previous = self.directory / "state.npz", self.directory / "state.previous.npz"
+        self._watcher = SignalWatcher()
+        self._in_fit = self._restored_in_fit = False
+        self._last_save = time.monotonic()
+        # Made now, as its seed is drawn from Python's generator, which a save must leave alone.
+        global_seed_generator()
+
+    def restore(self, model):
+        """Puts back the newest whole checkpoint, if there is one.
+
+        Args:
+            model: made, built and compiled like the one saved.
+
+        Returns:
+            position: number of batches done; 0 if there is no checkpoint.
+
+        Raises:
+            UserError: if all checkpoints are damaged or were made by another configuration.
+        """
+        self.set_model(model)
+        about = self._restore_newest_whole()
+        if about is not None:
+            self.position, self.extra = about["position"], about["extra"]
+            self._restored_in_fit = about["in_fit"]
+        return self.position
+
+    def save(self):
+        """Saves the state now.
+
+        Raises:
+            UserError: if the files cannot be written; the older ones stay as they were.
+        """
+        about = {"position": self.position, "in_fit": self._in_fit, "extra": self.extra}
+        fresh = self.directory / "state.fresh.npz"
+        save_state(fresh, self.model, self.stateful, about)
+        if self._newest.exists():
+            os.replace(self._newest, self._previous)
+        os.replace(fresh, self._newest)
+        self._last_save = time.monotonic()
+
+    def _restore_newest_whole(self):
+        damages = []
+        for path in filter(Path.exists, (self._newest, self._previous)):
+            try:
+                about = restore_state(path, self.model, self.stateful)
+            except DamagedFileError as damage:
+                damages.append(str(damage))
+                continue
+            if damages:
+                logger.warning("%s; going on from the checkpoint before it", damages[0])
+                # Otherwise the next save would keep the damaged one as the one to fall back on.
+                os.replace(path, self._newest)
+            return about
+        if damages:
+            raise UserError(f"no checkpoint is whole, so --overwrite must start anew: {'; '.join(damages)}")
+        return None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._restored_in_fit:
+            # `fit` has reset the metrics, and what ran since `restore` may have drawn random numbers.
+            self._restore_newest_whole()
+            self._restored_in_fit = False
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.position += 1
+        signal_number = self._watcher.received
+        if signal_number is None and time.monotonic() - self._last_save < self.every_seconds:
+            return
+        # After the last batch there is no fit to go back into.
+        self._in_fit = self.params.get("steps") != batch + 1
+        self.save()
+        self._in_fit = False
+        if signal_number is not None:
+            raise Interrupted(signal_number, self.position)
+
+    def on_train_end(self, logs=None):
+        self.save()
+
+    def __enter__(self):
+        self._watcher.start()
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        self._watcher.stop()
+        if kind is None and self._watcher.received is not None:
+            raise Interrupted(self._watcher.received, self.position)

@@ -1,0 +1,69 @@
+"""Loading of data sets by name."""
+
+import pathlib
+
+from ocm_tf.data.catalogue import find_entry
+from ocm_tf.data.digits import load_digits_dataset
+from ocm_tf.data.image_tree import read_image_tree
+from ocm_tf.data.npz_file import read_npz
+from ocm_tf.data.storage import find_stored, read_dataset
+from ocm_tf.data.tfds_access import find_data_dir
+from ocm_tf.errors import UserError
+
+
+def load(name, data_dir=None):
+    """Loads a data set into memory; never downloads, and never gives another data set than the one named.
+
+    Args:
+        name: "digits" (always there), another name of the catalogue, `folder:PATH` (images in
+            `train/<class>/*.png` and `test/<class>/*.png`, a folder or a zip of one) or `npz:PATH` (arrays
+            `train_images`, `train_labels`, `test_images`, `test_labels`).
+        data_dir: TFDS data directory; `None` for `TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
+
+    Returns:
+        dataset: the `Dataset`: images uint8 `(num_images, height, width, channels)`, labels int64
+            `(num_images,)`. The order is always the same.
+
+    Raises:
+        UserError: if there is no such name, or the data set is not prepared or is damaged.
+    """
+    if name == "digits":
+        return load_digits_dataset()
+    path = user_path(name)
+    if path is not None:
+        return read_npz(path, name) if name.startswith("npz:") else read_image_tree(path, name)
+    entry = find_entry(name)
+    data_dir = find_data_dir(data_dir)
+    form, path = find_stored(entry, data_dir)
+    if form is None:
+        raise UserError(
+            f"dataset {name} is not in {data_dir / entry.forms[0].folder}: run "
+            f"python -m ocm_tf.data prepare {name}{data_dir_option(data_dir)}"
+        )
+    return read_dataset(entry, form, path)
+
+
+def data_dir_option(data_dir):
+    """Gives the command-line option that names a data directory, or "" for the usual one."""
+    return "" if data_dir == find_data_dir() else f" --data-dir {data_dir}"
+
+
+def user_path(name):
+    """Finds the path in `folder:PATH` or `npz:PATH`.
+
+    Args:
+        name: any name of a data set.
+
+    Returns:
+        path: `pathlib.Path`, or `None` for other names.
+
+    Raises:
+        UserError: if the path is empty or nothing is there.
+    """
+    kind, separator, rest = str(name).partition(":")
+    if not separator or kind not in ("folder", "npz"):
+        return None
+    path = pathlib.Path(rest).expanduser()
+    if not rest or not path.exists():
+        raise UserError(f"{name}: there is nothing at {path.absolute()}" if rest else f"{name} names no path")
+    return path

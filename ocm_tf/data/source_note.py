@@ -1,0 +1,37 @@
+"""The note beside a stored data set that says where it came from."""
+
+import json
+
+from ocm_tf.errors import UserError
+
+SOURCE_FILE = "ocm_tf_source.json"
+
+
+def write_source(path, spec, method):
+    """Writes the note.
+
+    Args:
+        path: folder of the data set.
+        spec: the `DatasetSpec`.
+        method: how it was got: "npm", "apt" or the path of the user's files.
+    """
+    note = {"source": spec.source, "note": spec.note, "method": method, "licence": spec.licence}
+    (path / SOURCE_FILE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+
+
+def read_source(path):
+    """Reads the note on where a stored data set came from.
+
+    Args:
+        path: folder of the data set.
+
+    Returns:
+        source: dict with the texts `source`, `note`, `method`; of TFDS itself if there is no note.
+    """
+    try:
+        return json.loads((path / SOURCE_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        name = f"{path.parent.name} {path.name}"
+        return {"source": f"TensorFlow Datasets, {name}", "note": "", "method": "tfds"}
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path / SOURCE_FILE} cannot be read ({error}): delete {path} and prepare it again") from error

@@ -1,0 +1,289 @@
+"""Compares finished runs of several settings over seeds, from their `results.json`: a table and a figure."""
+
+import dataclasses
+import math
+import pathlib
+import re
+
+import numpy as np
+from matplotlib.colors import PowerNorm
+
+from ocm_tf.errors import UserError
+from ocm_tf.experiments import plots
+from ocm_tf.experiments.plots import BLUE, GREY, INK, VERMILION
+from ocm_tf.files import write_atomically
+
+RUN_NAME = re.compile(r"(?P<label>.+)-seed(?P<seed>\d+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedRun:
+    """One run of a comparison; the counts and the time are NaN where the run did not tell them."""
+
+    label: str
+    seed: int
+    finished: bool
+    dataset: str | None = None
+    preset: str | None = None
+    nll: float | None = None
+    class_nll: dict = dataclasses.field(default_factory=dict)
+    memory_samples: float = math.nan
+    num_components: float = math.nan
+    wall_seconds: float = math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    """The mean of the finished runs of one label over their seeds."""
+
+    label: str
+    nlls: np.ndarray
+    class_nll: dict
+    memory_samples: float
+    num_components: float
+    wall_seconds: float
+
+    @property
+    def nll_std(self):
+        """The standard deviation over seeds (n - 1 in the denominator), None for a single one."""
+        return float(self.nlls.std(ddof=1)) if len(self.nlls) > 1 else None
+
+
+def collect(runs_root):
+    """Reads the runs under a directory, whose names are `<label>-seed<number>`.
+
+    Args:
+        runs_root: path of the directory that holds the run directories.
+
+    Returns:
+        rows: list of `ComparedRun`, sorted by label, then by seed; unfinished runs are among them.
+
+    Raises:
+        UserError: if there is no such run, a file is corrupt, or the runs measured different datasets.
+    """
+    runs_root = pathlib.Path(runs_root)
+    names = [RUN_NAME.fullmatch(path.name) for path in runs_root.glob("*-seed*") if path.is_dir()]
+    rows = [_read_run(runs_root / name[0], name["label"], int(name["seed"])) for name in names if name]
+    if not rows:
+        raise UserError(f"{runs_root} holds no run directory named <label>-seed<number>")
+    datasets = sorted({str(row.dataset) for row in rows if row.finished})
+    if len(datasets) > 1:
+        raise UserError(f"the runs in {runs_root} cannot be compared: they measure {', '.join(datasets)}")
+    return sorted(rows, key=lambda row: (row.label, row.seed))
+
+
+def _read_run(path, label, seed):
+    """Reads the results of one run, which are not there before it ends."""
+    results = plots.read_json(path / "results.json") if (path / "results.json").exists() else {}
+    if not results.get("finished"):
+        return ComparedRun(label, seed, finished=False)
+    try:
+        metrics = results["metrics"]
+        classes = plots.class_numbers(metrics, "nll_class_")
+        return ComparedRun(
+            label=label,
+            seed=seed,
+            finished=True,
+            dataset=results["dataset"],
+            preset=results["preset"],
+            nll=float(metrics["nll"]),
+            class_nll={c: float(metrics[f"nll_class_{c}"]) for c in classes},
+            **{name: _number(results[name]) for name in ("memory_samples", "num_components", "wall_seconds")},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path / 'results.json'} lacks a value to compare ({error})") from None
+
+
+def _number(value):
+    return math.nan if value is None else float(value)
+
+
+def summarise(rows, order=None):
+    """Averages the finished runs of each label.
+
+    Args:
+        rows: list of `ComparedRun`.
+        order: list of labels in the order wanted; the labels it does not name follow, those of one component
+            before dynamic ones, the best mean NLL first.
+
+    Returns:
+        summaries: list of `Summary`, none for a label without a finished run.
+    """
+    finished = {}
+    for row in rows:
+        if row.finished:
+            finished.setdefault(row.label, []).append(row)
+    summaries = [_summary(label, runs) for label, runs in finished.items()]
+    summaries.sort(key=lambda summary: (is_dynamic(summary.label), summary.nlls.mean()))
+    order = list(order or [])
+    # Sorting is stable: labels beyond the given order keep the order of the line above.
+    return sorted(summaries, key=lambda summary: [*order, summary.label].index(summary.label))
+
+
+def _summary(label, runs):
+    classes = set.intersection(*(set(run.class_nll) for run in runs))
+    return Summary(
+        label=label,
+        nlls=np.array([run.nll for run in runs]),
+        class_nll={c: float(np.mean([run.class_nll[c] for run in runs])) for c in sorted(classes)},
+        memory_samples=float(np.mean([run.memory_samples for run in runs])),
+        num_components=float(np.mean([run.num_components for run in runs])),
+        wall_seconds=float(np.mean([run.wall_seconds for run in runs])),
+    )
+
+
+def comparison_table(rows, order=None):
+    """Writes the finished runs as a Markdown table, one line per label.
+
+    Args:
+        rows: list of `ComparedRun`.
+        order: see `summarise`.
+
+    Returns:
+        table: str; the NLL is mean ± standard deviation over n seeds, the other numbers are means.
+    """
+    lines = [
+        "| label | memory (samples) | components | NLL (nats per image) | seconds | n |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for summary in summarise(rows, order):
+        deviation = "" if summary.nll_std is None else f" ± {summary.nll_std:.2f}"
+        cells = [
+            summary.label,
+            f"{summary.memory_samples:,.0f}",
+            f"{summary.num_components:.1f}".removesuffix(".0"),
+            f"{summary.nlls.mean():.2f}{deviation}",
+            f"{summary.wall_seconds:,.0f}",
+            str(len(summary.nlls)),
+        ]
+        lines.append("| " + " | ".join("–" if cell == "nan" else cell for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+@plots.styled
+def plot_comparison(rows, order=None, class_names=None):
+    """Draws the NLL of each label over its seeds, beside its NLL per class where all labels have it.
+
+    Args:
+        rows: list of `ComparedRun`.
+        order: see `summarise`.
+        class_names: list of str; classes are numbered by default.
+
+    Returns:
+        figure: Matplotlib figure.
+
+    Raises:
+        UserError: if no run has finished.
+    """
+    summaries = summarise(rows, order)
+    if not summaries:
+        raise UserError("no run of this comparison has finished")
+    classes = sorted(set.intersection(*(set(summary.class_nll) for summary in summaries)))
+    width = 7 + (min(3 + 0.5 * len(classes), 10) if classes else 0)
+    height = max(2.4 + 0.46 * len(summaries), 3.4)
+    figure = plots.new_figure("Negative log-likelihood after the stream", _subtitle(rows), width, height)
+    panels = figure.subplots(
+        1, 2 if classes else 1, squeeze=False, sharey=True, width_ratios=[6, width - 6] if classes else None
+    )[0]
+    _draw_points(panels[0], summaries)
+    if classes:
+        _draw_class_map(figure, panels[1], summaries, classes, class_names)
+    return figure
+
+
+def _subtitle(rows):
+    """Says in one line what the finished runs have in common and which seeds they had."""
+    finished = [row for row in rows if row.finished]
+    presets = ", ".join(sorted({str(row.preset) for row in finished}))
+    seeds = ", ".join(str(seed) for seed in sorted({row.seed for row in finished}))
+    return f"{finished[0].dataset} · preset {presets} · seed {seeds}"
+
+
+def _draw_points(axis, summaries):
+    """Draws mean and deviation per label, with the seeds under them as faint dots."""
+    for y, summary in enumerate(summaries):
+        nlls, mean = summary.nlls, summary.nlls.mean()
+        colour = VERMILION if is_dynamic(summary.label) else BLUE
+        axis.plot(nlls, np.full(len(nlls), y + 0.25), "o", color=colour, alpha=0.35, markersize=4)
+        axis.errorbar(mean, y, xerr=summary.nll_std, color=colour, marker="D", markersize=5, capsize=3)
+        axis.annotate(
+            f"{mean:.1f}", (mean, y), xytext=(0, 6), textcoords="offset points",
+            ha="center", fontsize=9, color=colour,
+        )  # fmt: skip
+    axis.set_yticks(range(len(summaries)), [summary.label for summary in summaries])
+    axis.set_ylim(len(summaries) - 0.5, -0.5)
+    axis.grid(axis="y", color="#e6e6e6")
+    axis.set_axisbelow(True)
+    axis.margins(x=0.08)
+    axis.set_xlabel("NLL (nats per image, lower is better)")
+    kinds = {is_dynamic(summary.label) for summary in summaries}
+    for dynamic, name, colour in ((False, "one component", BLUE), (True, "dynamic", VERMILION)):
+        if dynamic in kinds:
+            axis.plot([], [], "D", color=colour, label=name)
+    axis.plot([], [], "o", color=GREY, alpha=0.4, label="one seed")
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, columnspacing=1.2, handletextpad=0.3)
+
+
+def _draw_class_map(figure, axis, summaries, classes, class_names):
+    """Draws NLL per label and class, coloured against the best label, as some classes are harder."""
+    values = np.array([[summary.class_nll[c] for c in classes] for summary in summaries])
+    above_best = values - values.min(axis=0)
+    # The square root keeps small differences visible beside a setting that fails.
+    colours = PowerNorm(0.5, vmin=0, vmax=max(above_best.max(), 1))
+    mesh = axis.imshow(above_best, aspect="auto", cmap="YlOrBr", norm=colours)
+    figure.colorbar(mesh, ax=axis, label="nats above the best", pad=0.02)
+    names = [str(c) if class_names is None else str(class_names[c]) for c in classes]
+    ticks = np.arange(0, len(classes), -(-len(classes) // 20))
+    slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 3 else {}
+    axis.set_xticks(ticks, [names[i] for i in ticks], **slant)
+    axis.set_title("NLL per class, coloured against the best of its column", loc="left")
+    axis.tick_params(left=False, labelleft=False)
+    axis.spines[:].set_visible(False)
+    if len(classes) <= 20:
+        for (row, column), value in np.ndenumerate(values):
+            dark = colours(above_best[row, column]) > 0.6
+            axis.text(
+                column, row, f"{value:.0f}" if values.max() >= 100 else f"{value:.1f}",
+                ha="center", va="center", fontsize=9.5, color="white" if dark else INK,
+            )  # fmt: skip
+
+
+def is_dynamic(label):
+    """Tells whether a label names a model that grows, which the comparison colours apart."""
+    return label.startswith("dynamic")
+
+
+def draw_comparison(runs_root, order=None):
+    """Writes `comparison.md` and `figures/comparison.png` beside the runs of a comparison.
+
+    Args:
+        runs_root: path of the directory that holds the run directories.
+        order: see `summarise`.
+
+    Returns:
+        paths: list of the two files written.
+        missing: list of the `ComparedRun` that have not finished, which the table names but does not count.
+
+    Raises:
+        UserError: as `collect`, or if no run has finished.
+    """
+    runs_root = pathlib.Path(runs_root)
+    rows = collect(runs_root)
+    missing = [row for row in rows if not row.finished]
+    figure = plot_comparison(rows, order, _class_names(runs_root, rows))
+    text = comparison_table(rows, order)
+    if missing:
+        text += "\nNot finished: " + ", ".join(f"{row.label} (seed {row.seed})" for row in missing) + ".\n"
+    picture, table = runs_root / "figures" / "comparison.png", runs_root / "comparison.md"
+    plots.save_figure(figure, picture)
+    write_atomically(table, lambda path: path.write_text(text, encoding="utf-8"))
+    return [picture, table], missing
+
+
+def _class_names(runs_root, rows):
+    """Finds the class names in the first finished run that stored them."""
+    for row in rows:
+        path = runs_root / f"{row.label}-seed{row.seed}"
+        if row.finished and (path / "observations.npz").exists():
+            return plots.RunFiles(path).observations.get("class_names")
+    return None

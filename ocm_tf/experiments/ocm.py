@@ -1,0 +1,247 @@
+"""One OCM run: stream, model, memory and callbacks put together from settings, trained, evaluated and saved."""
+
+import gc
+
+import keras
+import numpy as np
+
+from ocm_tf import data
+from ocm_tf.callbacks.checkpoint import Checkpoint
+from ocm_tf.callbacks.divergence_guard import DivergenceGuard
+from ocm_tf.callbacks.expansion import Expansion
+from ocm_tf.callbacks.memory_transfer import MemoryTransfer
+from ocm_tf.callbacks.progress import Progress
+from ocm_tf.callbacks.reservoir_transfer import ReservoirTransfer
+from ocm_tf.errors import UserError
+from ocm_tf.experiments.ocm_config import paper_values
+from ocm_tf.experiments.ocm_plots import draw_all
+from ocm_tf.experiments.ocm_recorder import OCMRecorder
+from ocm_tf.experiments.run_directory import RunDirectory
+from ocm_tf.files import save_arrays, write_atomically
+from ocm_tf.memory import CooperativeMemory, RandomReplacementMemory, SampleBuffer, ShortTermMemory
+from ocm_tf.models import VAE, VAEMixture
+from ocm_tf.networks import MLP, GaussianEncoder
+from ocm_tf.streams import class_sorted, first_per_class, label_groups, shuffled
+
+_NUM_SHOWN = 64
+_EVALUATED_TOGETHER = 500
+
+
+def run(arguments, say=print):
+    """Makes one run and leaves everything in its run directory.
+
+    Args:
+        arguments: `Arguments` whose config is an `OCMConfig`.
+        say: called with one line of text now and then.
+
+    Returns:
+        dict of the measured metrics.
+
+    Raises:
+        UserError: for whatever the user can mend: settings that do not fit together, missing data, a directory in use.
+    """
+    config, seed = arguments.config, arguments.seed
+    if not data.is_prepared(config.dataset, arguments.data_dir):
+        data.prepare(config.dataset, data_dir=arguments.data_dir, report=say)
+    dataset = data.load(config.dataset, arguments.data_dir)
+    keras.utils.set_random_seed(seed)
+    try:
+        stream, test = build_stream(config, dataset, seed)
+        model = build_model(config, stream.image_shape, seed)
+        rules = build_rules(config, seed)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    total = stream.num_batches(config.batch_size, config.drop_remainder)
+    if total == 0:
+        raise UserError(f"The stream has {len(stream)} images, fewer than one batch of {config.batch_size}.")
+    with RunDirectory(arguments.output).open(arguments, data_source=dataset.spec.source) as directory:
+        recorder = OCMRecorder(
+            directory.metrics, stream, -(-config.short_term_capacity // config.batch_size), **rules
+        )
+        callbacks = [rule for rule in rules.values() if rule is not None]
+        if config.memory == "reservoir":
+            callbacks.insert(0, ReservoirTransfer(config.limit, seed))
+        callbacks.append(recorder)
+        checkpoint = Checkpoint(
+            directory.checkpoint_path, stateful=[*callbacks, directory], every_seconds=arguments.checkpoint_seconds
+        )
+        start = checkpoint.restore(model) if directory.resumed else 0
+        if start < total:
+            progress = Progress(total, start=start, quiet=arguments.quiet, status=lambda: _status(model))
+            batches = stream.batches(config.batch_size, start, config.drop_remainder)
+            with checkpoint:
+                watchers = [DivergenceGuard(), *callbacks, progress, checkpoint]
+                model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=watchers)
+        metrics = evaluate(model, test, config.eval_samples, seed, None if arguments.quiet else say)
+        directory.metrics.append(total, "evaluate", None, metrics)
+        observations = {**recorder.observations(), **show(model, test, seed)}
+        save_arrays(directory.path / "observations.npz", observations)
+        write_atomically(directory.model_path, model.save)
+        write_results(directory, model, metrics, config)
+    figures = draw_all(arguments.output)
+    say(f"NLL {metrics['nll']:.2f} nats per image, {model.num_components} component(s); {len(figures)} figures and")
+    say(f"the model are in {arguments.output}")
+    # Compiled functions refer back to their model; without this a comparison of many runs would keep them all.
+    keras.backend.clear_session()
+    gc.collect()
+    return metrics
+
+
+def build_stream(config, dataset, seed):
+    """Returns the `Stream` of the settings and the test split that goes with it."""
+    train = first_per_class(dataset.train, config.train_per_class)
+    test = first_per_class(dataset.test, config.test_per_class)
+    names = dataset.spec.class_names
+    if config.num_passes != 1 and config.stream != "shuffled":
+        raise ValueError(f"A stream of order {config.stream} is read once; num_passes is {config.num_passes}.")
+    if config.stream == "class_sorted":
+        return class_sorted(train, names), test
+    if config.stream == "pairs":
+        return label_groups(train, names, 2, seed), test
+    return shuffled(train, names, config.num_passes, seed), test
+
+
+def build_memory(config, image_shape, seed):
+    """Returns the memory layer of the settings, or None."""
+    if config.memory == "none":
+        return None
+    long_term = SampleBuffer(config.limit + config.max_transferred + config.batch_size, image_shape)
+    if config.memory == "random_replacement":
+        return RandomReplacementMemory(SampleBuffer(config.limit, image_shape), seed)
+    capacity = config.batch_size if config.memory == "newest" else config.short_term_capacity
+    trigger = "ge" if config.memory == "newest" else config.trigger
+    short_term = ShortTermMemory(capacity, image_shape, config.batch_size, trigger)
+    if config.memory in ("newest", "short_term"):
+        return CooperativeMemory(short_term)
+    return CooperativeMemory(
+        short_term,
+        long_term,
+        seed_long_term=config.memory == "cooperative",
+        seed_duplicate=config.seed_duplicate,
+    )
+
+
+def build_model(config, image_shape, seed):
+    """Returns the built and compiled model: a `VAEMixture` if it grows, else a `VAE` of the same layers."""
+    units, dtype = config.hidden_units, config.matmul_dtype
+    num_pixels = int(np.prod(image_shape))
+    common = {
+        "image_shape": image_shape,
+        "latent_dim": config.latent_dim,
+        "objective": config.objective,
+        "num_samples": config.num_samples,
+        "kl": config.kl,
+        "likelihood": config.likelihood,
+        "beta": config.beta,
+        "memory": build_memory(config, image_shape, seed),
+        "epochs_per_batch": config.epochs_per_batch,
+        "minibatch_size": config.batch_size,
+        "drop_remainder": config.drop_remainder,
+        "seed": seed,
+    }
+    if config.dynamic:
+        model = VAEMixture(
+            shared_encoder=MLP((units,), output_activation="tanh", matmul_dtype=dtype),
+            encoder=GaussianEncoder(config.latent_dim, (units,), matmul_dtype=dtype),
+            shared_decoder=MLP((units,), output_activation="tanh", matmul_dtype=dtype),
+            decoder=MLP((units, num_pixels), "relu", matmul_dtype=dtype),
+            max_components=config.max_components,
+            train_shared_after_expand=config.train_shared_after_expand,
+            **common,
+        )
+    else:
+        model = VAE(
+            encoder=GaussianEncoder(config.latent_dim, (units, units), matmul_dtype=dtype),
+            decoder=MLP((units, units, num_pixels), ("tanh", "relu"), matmul_dtype=dtype),
+            **common,
+        )
+    model.build((None, *image_shape))
+    # Keras' own default for epsilon is 1e-7; the authors' code has 1e-8.
+    model.compile(keras.optimizers.Adam(config.learning_rate, beta_1=config.beta_1, epsilon=1e-8))
+    return model
+
+
+def build_rules(config, seed):
+    """Returns the callbacks `transfer` and `expansion` of the settings, None where there is none."""
+    transfer = expansion = None
+    if config.memory == "cooperative":
+        names = ("selection", "kernel", "alpha", "max_transferred", "when_full", "skip_first_round")
+        names += ("features", "scale_distance", "resample")
+        transfer = MemoryTransfer(
+            threshold=config.transfer_threshold,
+            long_term_limit=config.limit,
+            seed=seed,
+            **{name: getattr(config, name) for name in names},
+        )
+    if config.dynamic:
+        if config.memory in ("none", "random_replacement"):
+            raise ValueError(f"The expansion test needs a short-term memory; memory={config.memory} has none.")
+        expansion = Expansion(
+            threshold=config.expansion_threshold,
+            num_samples=config.expansion_samples,
+            keep_transferred=transfer if config.order == "expand_first" else None,
+            seed=seed,
+            **{name: getattr(config, name) for name in ("reference", "check_every", "grey_input")},
+        )
+    return {"transfer": transfer, "expansion": expansion}
+
+
+def evaluate(model, test, num_samples, seed, say=None):
+    """Measures the log-likelihood of test images, each under the component it is routed to.
+
+    Args:
+        model: a `VAE`.
+        test: object with `images` and `labels`.
+        num_samples: latent draws K of the bound.
+        seed: seed of the one binarisation of the test images and of the latent draws.
+        say: called with a line of progress, or None.
+
+    Returns:
+        dict: `log_likelihood` and `nll`, means over all images in nats per image, and `nll_class_<c>`.
+    """
+    inputs = np.asarray(model.binarised(test.images, seed))
+    bounds = []
+    for start in range(0, len(inputs), _EVALUATED_TOGETHER):
+        part = inputs[start : start + _EVALUATED_TOGETHER]
+        bounds.append(model.log_likelihood(part, num_samples, seed=2 * (seed + start)))
+        if say is not None and start + len(part) < len(inputs) and start % (4 * _EVALUATED_TOGETHER) == 0:
+            say(f"evaluated {start + len(part)} of {len(inputs)} test images")
+    bounds = np.concatenate(bounds).astype(np.float64)
+    metrics = {"log_likelihood": float(bounds.mean()), "nll": float(-bounds.mean())}
+    by_class = {int(label): -bounds[test.labels == label].mean() for label in np.unique(test.labels)}
+    return {**metrics, **{f"nll_class_{label}": float(nll) for label, nll in by_class.items()}}
+
+
+def show(model, test, seed):
+    """Returns the images of `observations.npz`: test images, reconstructions and generated samples, a dict."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(test.labels))[:_NUM_SHOWN])
+    rows = rows[np.argsort(test.labels[rows], kind="stable")]
+    inputs = np.asarray(model.binarised(test.images[rows], seed))
+    return {
+        "test_images": test.images[rows],
+        "test_inputs": inputs,
+        "reconstructions": model.reconstruct(inputs, seed=seed),
+        "generated": model.generate(_NUM_SHOWN, seed),
+    }
+
+
+def write_results(directory, model, metrics, config):
+    """Writes `results.json`: metrics beside the paper's, what is in memory, how many components."""
+    long_term = getattr(model.memory, "long_term", None)
+    stored = 0 if long_term is None else len(long_term)
+    directory.write_results(
+        metrics,
+        paper=paper_values(config),
+        memory_samples=stored,
+        memory_bytes=0 if long_term is None else long_term.num_bytes,
+        num_components=model.num_components,
+    )
+
+
+def _status(model):
+    status = {"N": model.num_components}
+    for short, name in (("STM", "short_term"), ("LTM", "long_term")):
+        buffer = getattr(model.memory, name, None)
+        if buffer is not None:
+            status[short] = len(buffer)
+    return status

@@ -1,0 +1,100 @@
+"""Writes down what an OCM run does: losses and sizes per batch, scores and stored samples per round."""
+
+import keras
+import numpy as np
+
+_GRID = 64  # stored samples shown of one round
+_MAX_GRIDS = 8  # rounds shown
+
+
+class OCMRecorder(keras.callbacks.Callback):
+    """Records a run for its table of metrics and its figures.
+
+    It knows the stream's labels, which the model does not: stored samples are told by their position in the stream.
+
+    Args:
+        metrics: `MetricsTable`.
+        stream: the `Stream` that the model learns.
+        round_batches: batches in a round, for memories that have no short-term memory to tell.
+        transfer: the run's `MemoryTransfer`, or None.
+        expansion: the run's `Expansion`, or None.
+    """
+
+    def __init__(self, metrics, stream, round_batches, transfer=None, expansion=None):
+        super().__init__()
+        self.metrics, self.stream, self.round_batches = metrics, stream, round_batches
+        self.transfer, self.expansion = transfer, expansion
+        self.num_batches = 0
+        self.grids = []  # (batch, positions of up to 64 stored samples)
+        self.rounds = []  # (batch, scores, picked)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.num_batches += 1
+        memory = self.model.memory
+        values = {"loss": logs["loss"], "num_components": self.model.num_components}
+        if memory is None:
+            self.metrics.append(self.num_batches, "train", None, values)
+            return
+        short_term, long_term = memory.short_term, memory.long_term
+        if short_term is not None:
+            values["short_term_size"] = len(short_term)
+        if long_term is not None:
+            values["long_term_size"] = len(long_term)
+        self.metrics.append(self.num_batches, "train", None, values)
+        is_round = self.num_batches % self.round_batches == 0 if short_term is None else short_term.is_full
+        if is_round:
+            self._record_round(memory)
+
+    def _record_round(self, memory):
+        values = {"num_components": self.model.num_components}
+        if memory.long_term is not None:
+            positions = memory.long_term.read().positions
+            counts = np.bincount(self.stream.truth.labels[positions], minlength=len(self.stream.truth.class_names))
+            values["long_term_size"] = len(positions)
+            values |= {f"long_term_class_{label}": count for label, count in enumerate(counts)}
+            shown = np.random.default_rng(self.num_batches).permutation(len(positions))[:_GRID]
+            self.grids.append((self.num_batches, np.sort(positions[shown]).tolist()))
+        if self.expansion is not None and self.expansion.bound is not None:
+            values |= {"bound": self.expansion.bound, "expanded": self.expansion.expanded}
+        if self.transfer is not None:
+            _, scores, picked = self.transfer.last_round
+            values |= {"num_transferred": len(picked), "score_mean": scores.mean()}
+            self.rounds.append((self.num_batches, scores.round(5).tolist(), picked.tolist()))
+        self.metrics.append(self.num_batches, "round", None, values)
+
+    def observations(self):
+        """Returns the arrays of `observations.npz` that tell of the memory, a dict."""
+        truth = self.stream.truth
+        arrays = {"class_names": np.array(truth.class_names, str), "phase_starts": self._phase_batches()}
+        if self.grids:
+            chosen = np.unique(np.linspace(0, len(self.grids) - 1, _MAX_GRIDS).astype(int))
+            grids = np.zeros((len(chosen), _GRID, *self.stream.image_shape), np.uint8)
+            for grid, index in zip(grids, chosen, strict=True):
+                positions = self.grids[index][1]
+                grid[: len(positions)] = self.stream.images[positions]
+            arrays["long_term_grids"] = grids
+            arrays["long_term_steps"] = np.array([self.grids[index][0] for index in chosen])
+            arrays["long_term_counts"] = np.array([len(self.grids[index][1]) for index in chosen])
+        if self.rounds:
+            width = max(len(scores) for _, scores, _ in self.rounds)
+            arrays["score_steps"] = np.array([step for step, _, _ in self.rounds])
+            arrays["scores"] = np.full((len(self.rounds), width), np.nan, np.float32)
+            arrays["score_picked"] = np.zeros((len(self.rounds), width), bool)
+            for row, (_, scores, picked) in enumerate(self.rounds):
+                arrays["scores"][row, : len(scores)] = scores
+                arrays["score_picked"][row, picked] = True
+        return arrays
+
+    def _phase_batches(self):
+        batch_size = self.model.minibatch_size
+        return self.stream.truth.phase_starts // batch_size
+
+    def get_state(self):
+        """Returns what a resumed run needs to go on alike, as a dict for JSON."""
+        return {"num_batches": self.num_batches, "grids": self.grids, "rounds": self.rounds}
+
+    def set_state(self, state):
+        """Takes up the state of `get_state`."""
+        self.num_batches = state["num_batches"]
+        self.grids = [tuple(grid) for grid in state["grids"]]
+        self.rounds = [tuple(round_) for round_ in state["rounds"]]

@@ -1,0 +1,71 @@
+"""What the OCM scripts share: their flags beyond the common ones, and whether to run once or compare."""
+
+import dataclasses
+from pathlib import Path
+
+from ocm_tf.errors import UserError
+from ocm_tf.experiments.ocm_comparison import RULES, compare
+from ocm_tf.experiments.ocm_config import VARIANTS
+from ocm_tf.experiments.settings import parse_arguments
+
+
+def main(script, description, presets, costs, argv=None):
+    """Runs an OCM script.
+
+    Args:
+        script: its name.
+        description: what `--help` says of it.
+        presets: `{name: OCMConfig}`.
+        costs: `{name: one line on what the preset costs}`.
+        argv: the command line; None takes the process' own.
+    """
+    arguments = parse_arguments(
+        argv, script=script, description=description, presets=presets, costs=costs, extend=_add_flags
+    )
+    extras = arguments.extras
+    if extras.compare:
+        _compare(arguments, script, extras)
+        return
+    if extras.seeds is not None or extras.only is not None:
+        raise UserError("--seeds and --only go with --compare; a single run takes --seed")
+    if extras.variant is not None:
+        # A setting named on the command line wins over the variant's.
+        changes = {**VARIANTS[extras.variant], **arguments.changes}
+        config = dataclasses.replace(arguments.config, **changes)
+        output = arguments.output
+        if output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
+            output = output.with_name(f"{extras.variant}-{output.name}")
+        arguments = dataclasses.replace(arguments, config=config, changes=changes, output=output)
+    # TensorFlow takes seconds to import; help and mistakes in the command line should not.
+    from ocm_tf.experiments.ocm import run
+
+    run(arguments)
+
+
+def _compare(arguments, script, extras):
+    if extras.variant is not None:
+        raise UserError("--compare runs all memory rules; it does not go with --variant")
+    output = arguments.output
+    if output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
+        output = Path("runs") / script / f"compare-{arguments.preset}"
+    paths = compare(
+        dataclasses.replace(arguments, output=output), extras.seeds or [arguments.seed], extras.only
+    )
+    for path in paths:
+        if path.suffix == ".md":
+            print(path.read_text(encoding="utf-8"))
+        print(path)
+
+
+def _add_flags(parser):
+    parser.add_argument(
+        "--variant", choices=VARIANTS, help="a method of the paper's tables (default: dynamic-elbo-ocm)"
+    )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="run every memory rule, single and dynamic, and draw a table and a figure; skips what is finished and "
+        "resumes what is not",
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="with --compare: the seeds (default: --seed)")
+    parser.add_argument("--only", nargs="+", choices=RULES, metavar="RULE", help=f"with --compare: {', '.join(RULES)}")
