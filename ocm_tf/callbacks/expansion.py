@@ -65,6 +65,7 @@ class Expansion(keras.callbacks.Callback):
 
     def mean_bound(self, memory):
         """Returns R_i: the bound of all samples in memory, averaged over components and samples, in nats."""
+        # Departs from the paper: its formula for R_i could not be read. This is what the authors' code computes.
         images = np.asarray(memory.gather().images)
         seed = int(self.rng.integers(2**31))
         inputs = images if self.grey_input else np.asarray(self.model.binarised(images, seed))

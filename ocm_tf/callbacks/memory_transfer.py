@@ -106,6 +106,8 @@ class MemoryTransfer(keras.callbacks.Callback):
 
     def pick(self, scores, num_stored):
         """Returns the indices of the samples to move, an int array, best first."""
+        # Departs from the paper: its algorithm moves samples in the first round too. The authors' code moves none then,
+        # and the published sizes of the long-term memory follow only so.
         skipped = self.skip_first_round and self.num_rounds == 0
         if skipped or (num_stored >= self.long_term_limit and self.when_full == "stop"):
             return np.zeros(0, np.int64)

@@ -1,6 +1,5 @@
 """What a run was made with: versions, device, threads, commit."""
 
-import importlib.metadata
 import os
 import platform
 import subprocess
@@ -21,7 +20,7 @@ def describe_environment():
     gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     versions = {"python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__}
     return {
-        "versions": {**versions, "numpy": numpy.__version__, "ocm_tf": _installed_version()},
+        "versions": {**versions, "numpy": numpy.__version__, "ocm_tf": ocm_tf.__version__},
         "device": [gpu.get("device_name", "GPU") for gpu in gpus] or platform.machine() + " CPU",
         "threads": {
             # 0 stands for TensorFlow's own choice, which is the number of cores.
@@ -31,13 +30,6 @@ def describe_environment():
         },
         "git": describe_checkout(PACKAGE),
     }
-
-
-def _installed_version():
-    try:
-        return importlib.metadata.version("ocm_tf")
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def describe_checkout(package):

@@ -4,6 +4,7 @@ import dataclasses
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import draw_comparison
+from ocm_tf.quiet import import_tensorflow
 
 RULES = {
     "newest batch only": {"memory": "newest"},
@@ -50,6 +51,7 @@ def compare(arguments, seeds, only=None, say=print):
         Paths of the table and the figure.
     """
     # TensorFlow takes seconds to import; a wrong label should not.
+    import_tensorflow()
     from ocm_tf.experiments.ocm import run
 
     runs = [(label, changes, seed) for seed in seeds for label, changes in labels(only).items()]

@@ -60,6 +60,8 @@ class OCMConfig:
     kernel: str = setting("rbf", "similarity of features", ("rbf", "laplace_code", "cosine"))
     alpha: float = setting(10.0, "width of the kernel")
     transfer_threshold: float | None = setting(0.6, "bound lambda_1 on the score; none lets all pass")
+    # Departs from the paper: it states neither cap nor limit. 15 a round up to 4 M reproduces all the sizes of the
+    # long-term memory that it plots; without a cap the memory fills in a few rounds from the first classes.
     max_transferred: int = setting(15, "most samples moved in a round")
     when_full: str = setting("stop", "what transfer does at the limit", ("stop", "reservoir"))
     skip_first_round: bool = setting(True, "whether the first round moves nothing")
@@ -127,6 +129,18 @@ SMALL = replace(
     eval_samples=100,
 )
 
+STREAM = replace(
+    PAPER,
+    epochs_per_batch=6,
+    num_samples=1,
+    kl="analytic",
+    learning_rate=3e-4,
+    # The kernel and threshold of the authors' code, which the published ablations fit.
+    kernel="laplace_code",
+    transfer_threshold=0.35,
+    expansion_samples=100,
+)
+
 TINY = replace(
     SMALL,
     dataset="digits",
@@ -144,11 +158,12 @@ TINY = replace(
     eval_samples=200,
 )
 
-PRESETS = {"tiny": TINY, "small": SMALL, "paper": PAPER, "release": RELEASE}
+PRESETS = {"tiny": TINY, "small": SMALL, "stream": STREAM, "paper": PAPER, "release": RELEASE}
 
 COSTS = {
     "tiny": "half a minute, the embedded 8x8 digits; for tests and a first look",
     "small": "a few minutes on two cores, 2,000 real images, full layer sizes; shows the effect of the memory",
+    "stream": "ten to twenty minutes on two cores, the whole stream and full sizes; only the inner loop is thinned",
     "paper": "the paper's values; days on two cores, an hour or two on a GPU",
     "release": "the authors' code's values where they differ; as long as paper",
 }

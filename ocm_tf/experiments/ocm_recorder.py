@@ -52,8 +52,7 @@ class OCMRecorder(keras.callbacks.Callback):
             counts = np.bincount(self.stream.truth.labels[positions], minlength=len(self.stream.truth.class_names))
             values["long_term_size"] = len(positions)
             values |= {f"long_term_class_{label}": count for label, count in enumerate(counts)}
-            shown = np.random.default_rng(self.num_batches).permutation(len(positions))[:_GRID]
-            self.grids.append((self.num_batches, np.sort(positions[shown]).tolist()))
+            self.grids.append(self._grid(positions))
         if self.expansion is not None and self.expansion.bound is not None:
             values |= {"bound": self.expansion.bound, "expanded": self.expansion.expanded}
         if self.transfer is not None:
@@ -62,19 +61,16 @@ class OCMRecorder(keras.callbacks.Callback):
             self.rounds.append((self.num_batches, scores.round(5).tolist(), picked.tolist()))
         self.metrics.append(self.num_batches, "round", None, values)
 
+    def _grid(self, positions):
+        shown = np.random.default_rng(self.num_batches).permutation(len(positions))[:_GRID]
+        return self.num_batches, np.sort(positions[shown]).tolist()
+
     def observations(self):
         """Returns the arrays of `observations.npz` that tell of the memory, a dict."""
         truth = self.stream.truth
         arrays = {"class_names": np.array(truth.class_names, str), "phase_starts": self._phase_batches()}
         if self.grids:
-            chosen = np.unique(np.linspace(0, len(self.grids) - 1, _MAX_GRIDS).astype(int))
-            grids = np.zeros((len(chosen), _GRID, *self.stream.image_shape), np.uint8)
-            for grid, index in zip(grids, chosen, strict=True):
-                positions = self.grids[index][1]
-                grid[: len(positions)] = self.stream.images[positions]
-            arrays["long_term_grids"] = grids
-            arrays["long_term_steps"] = np.array([self.grids[index][0] for index in chosen])
-            arrays["long_term_counts"] = np.array([len(self.grids[index][1]) for index in chosen])
+            arrays |= self._grid_arrays()
         if self.rounds:
             width = max(len(scores) for _, scores, _ in self.rounds)
             arrays["score_steps"] = np.array([step for step, _, _ in self.rounds])
@@ -84,6 +80,17 @@ class OCMRecorder(keras.callbacks.Callback):
                 arrays["scores"][row, : len(scores)] = scores
                 arrays["score_picked"][row, picked] = True
         return arrays
+
+    def _grid_arrays(self):
+        # What is held at the end too: the last round may have been an expansion, which clears the memory.
+        grids = dict([*self.grids, self._grid(self.model.memory.long_term.read().positions)])
+        chosen = np.unique(np.linspace(0, len(grids) - 1, _MAX_GRIDS).astype(int))
+        steps = np.array(list(grids))[chosen]
+        images = np.zeros((len(steps), _GRID, *self.stream.image_shape), np.uint8)
+        for grid, step in zip(images, steps, strict=True):
+            grid[: len(grids[step])] = self.stream.images[grids[step]]
+        counts = np.array([len(grids[step]) for step in steps])
+        return {"long_term_grids": images, "long_term_steps": steps, "long_term_counts": counts}
 
     def _phase_batches(self):
         batch_size = self.model.minibatch_size

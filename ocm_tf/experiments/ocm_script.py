@@ -7,6 +7,7 @@ from ocm_tf.errors import UserError
 from ocm_tf.experiments.ocm_comparison import RULES, compare
 from ocm_tf.experiments.ocm_config import VARIANTS
 from ocm_tf.experiments.settings import parse_arguments
+from ocm_tf.quiet import import_tensorflow
 
 
 def main(script, description, presets, costs, argv=None):
@@ -37,6 +38,7 @@ def main(script, description, presets, costs, argv=None):
             output = output.with_name(f"{extras.variant}-{output.name}")
         arguments = dataclasses.replace(arguments, config=config, changes=changes, output=output)
     # TensorFlow takes seconds to import; help and mistakes in the command line should not.
+    import_tensorflow()
     from ocm_tf.experiments.ocm import run
 
     run(arguments)

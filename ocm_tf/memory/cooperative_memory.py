@@ -47,6 +47,8 @@ class CooperativeMemory(keras.layers.Layer):
         if self.seed_duplicate:
             tf.cond(self.num_seen.value == 0, lambda: _run(self.short_term.append, batch), _nothing)
         self.short_term.append(batch)
+        # Departs from the paper: its long-term memory starts empty, and a mean similarity to nothing has no value. The
+        # authors' code seeds it with the arriving batch, at the start and after each expansion.
         if self.long_term is not None and self.seed_long_term:
             tf.cond(self.long_term.count.value == 0, lambda: _run(self.long_term.append, batch), _nothing)
         self.num_seen.assign(self.num_seen + num_new)

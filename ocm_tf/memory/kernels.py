@@ -30,8 +30,6 @@ def squared_distances(first, second):
 def rbf_kernel(first, second, alpha, distance_scale=1.0):
     """Computes `exp(-|a - b|**2 / (2 alpha**2))` for all pairs  [OCM, Eq. 20].
 
-    The matrix form printed in the paper's algorithm squares an inner product instead of a difference. It gives 1 to
-    orthogonal vectors and about 0 to long identical ones, so it is taken for a misprint of this pair form.
 
     Args:
         first: float array of shape `(n, dim)`.
@@ -42,6 +40,8 @@ def rbf_kernel(first, second, alpha, distance_scale=1.0):
     Returns:
         float64 array of shape `(n, m)`, values in (0, 1].
     """
+    # Departs from the paper: the matrix form printed in its algorithm squares an inner product instead of a difference.
+    # That gives 1 to orthogonal vectors and about 0 to long identical ones, so it is taken for a misprint of Eq. 20.
     exponents = squared_distances(first, second)
     exponents *= -distance_scale / (2.0 * alpha**2)
     return np.exp(exponents, out=exponents)
@@ -50,7 +50,7 @@ def rbf_kernel(first, second, alpha, distance_scale=1.0):
 def laplace_code_kernel(first, second, alpha, distance_scale=1.0):
     """Computes `exp(-sqrt(|a - b|**2 / (2 alpha**2)))`, the kernel of the authors' released code.
 
-    Departs from the paper: the root makes it a Laplacian kernel; the published ablations fit this form better.
+    The root makes it a Laplacian kernel. The published ablations over the threshold and over alpha fit this form.
 
     Args:
         first: float array of shape `(n, dim)`.

@@ -208,8 +208,8 @@ def test_names_the_first_difference_of_another_configuration(tmp_path):
     save_state(tmp_path / "state.npz", stream_run.make_model())
     other = stream_run.make_model(width=6)
     before = [variable.numpy() for variable in state_variables(other)]
-    expected = r"another configuration: its variable \d+ is .*kernel float32\[8, 5\], here it is .*kernel float32\[8, 6\]"
-    with pytest.raises(UserError, match=expected):
+    difference = r"its variable \d+ is .*kernel float32\[8, 5\], here it is .*kernel float32\[8, 6\]"
+    with pytest.raises(UserError, match="another configuration: " + difference):
         restore_state(tmp_path / "state.npz", other)
     for variable, value in zip(state_variables(other), before, strict=True):
         np.testing.assert_array_equal(variable.numpy(), value)
@@ -254,7 +254,9 @@ def test_finds_the_state_that_keras_does_not_list():
             super().__init__()
             self.helper = Helper()
             self.generator = tf.random.Generator.from_seed(1)
-            self.dense = keras.layers.Dense(1, kernel_initializer=keras.initializers.RandomNormal(seed=shared))
+            self.dense = keras.layers.Dense(
+                1, kernel_initializer=keras.initializers.RandomNormal(seed=shared)
+            )
             self.optimizers = {"second": keras.optimizers.SGD()}
             self.again = self.helper.seeds[0]
 
@@ -263,7 +265,12 @@ def test_finds_the_state_that_keras_does_not_list():
     model.compile("sgd")
     found = [id(variable) for variable in state_variables(model)]
     assert len(found) == len(set(found))
-    hidden = [model.helper.variable, shared.state, model.generator.state, *model.optimizers["second"].variables]
+    hidden = [
+        model.helper.variable,
+        shared.state,
+        model.generator.state,
+        *model.optimizers["second"].variables,
+    ]
     listed = {id(variable) for variable in model.variables}
     assert all(id(variable) in found and id(variable) not in listed for variable in hidden)
 

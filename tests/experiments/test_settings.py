@@ -29,8 +29,13 @@ class Settings:
             raise ValueError(f"batch_size must be at least 1, got {self.batch_size}")
 
 
-PRESETS = {"tiny": Settings(dataset="digits", batch_size=16), "small": Settings(), "paper": Settings(widths=(400,))}
+PRESETS = {
+    "tiny": Settings(dataset="digits", batch_size=16),
+    "small": Settings(),
+    "paper": Settings(widths=(400,)),
+}
 COSTS = {"tiny": "seconds", "small": "4 minutes on two cores", "paper": "two days"}
+SCALARS = st.one_of(st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False))
 
 
 def parse(*argv, **options):
@@ -111,7 +116,7 @@ def test_reads_values_by_their_type(text, annotation, value):
     assert read == value and type(read) is type(value)
 
 
-@given(st.one_of(st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False)))
+@given(SCALARS)
 def test_reads_back_what_help_shows(value):
     annotation = type(value) | None if value is not None else int | None
     assert parse_value(format_value(value), annotation) == value
@@ -122,8 +127,8 @@ def test_reads_back_what_help_shows(value):
     [
         (["--preset", "smal"], "unknown preset 'smal'; did you mean 'small'? presets: tiny, small, paper"),
         (["--preset", "huge"], "unknown preset 'huge'; presets: tiny, small, paper"),
-        (["--set", "batchsize=3"], "unknown setting 'batchsize'; did you mean 'batch_size'? settings: dataset, "
-         "batch_size, learning_rate, binarise, threshold, kernel, widths, betas"),
+        (["--set", "batchsize=3"], "unknown setting 'batchsize'; did you mean 'batch_size'? settings: "
+         "dataset, batch_size, learning_rate, binarise, threshold, kernel, widths, betas"),
         (["--set", "batch_size=ten"], "batch_size=ten: expected a whole number"),
         (["--set", "batch_size=1.5"], "batch_size=1.5: expected a whole number"),
         (["--set", "learning_rate=nan"], "learning_rate=nan: expected a finite number"),
@@ -135,7 +140,8 @@ def test_reads_back_what_help_shows(value):
         (["--set", "batch_size"], "--set takes KEY=VALUE, got 'batch_size'"),
         (["--set", "batch_size=0"], "batch_size must be at least 1, got 0"),
         (["--seed", "-1"], "argument --seed: '-1' is not a whole number from 0 to 2**32 - 1"),
-        (["--checkpoint-seconds", "often"], "argument --checkpoint-seconds: 'often' is not a number of seconds"),
+        (["--checkpoint-seconds", "often"],
+         "argument --checkpoint-seconds: 'often' is not a number of seconds"),
         (["--resume", "--overwrite"], "argument --overwrite: not allowed with argument --resume"),
         (["--pre", "tiny"], "unrecognized arguments: --pre tiny"),
     ],
@@ -181,7 +187,7 @@ def test_help_lists_presets_settings_and_their_values(capsys):
 
 def test_needs_no_tensorflow():
     code = (
-        "import sys; from ocm_tf.experiments import parse_arguments, run_script, setting, RunDirectory, Arguments;"
+        "import sys; from ocm_tf.experiments import parse_arguments, run_script, setting, RunDirectory;"
         "import ocm_tf.callbacks; from ocm_tf.callbacks import Interrupted;"
         "heavy = {'tensorflow', 'keras', 'matplotlib'} & set(sys.modules); assert not heavy, heavy"
     )
