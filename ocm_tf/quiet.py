@@ -1,30 +1,52 @@
 """Starting TensorFlow without the lines it writes to the terminal."""
 
+import contextlib
 import os
+import re
+import sys
 import tempfile
+
+from ocm_tf.errors import UserError
+
+# Written before any log level takes effect: notices, warnings, and several reports that there is no GPU.
+_NOISE = re.compile(r"(WARNING: All log messages before absl|[IW]\d{4} |\d{4}-\d\d-\d\d .*: [IW] |.*\bcuInit\b)")
 
 
 def import_tensorflow():
-    """Imports TensorFlow and finds its devices; what its libraries write on the way is shown only if that fails.
-
-    On a machine without a GPU they report a missing one several times over, before any log level takes effect.
+    """Imports TensorFlow and finds its devices, passing on only what does not belong to its usual chatter.
 
     Returns:
         The module `tensorflow`.
+
+    Raises:
+        UserError: if it cannot be imported.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as written:
-        os.dup2(written.fileno(), 2)
+    with contextlib.nullcontext() if "tensorflow" in sys.modules else _without_noise():
         try:
             import tensorflow as tf
-
-            tf.config.list_physical_devices()
-        except BaseException:
-            written.seek(0)
-            os.write(terminal, written.read())
-            raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
+        except ImportError as error:
+            raise UserError(f"TensorFlow cannot be imported ({error}): pip install -r requirements.txt") from error
+        tf.config.list_physical_devices()
     return tf
+
+
+@contextlib.contextmanager
+def _without_noise():
+    # Its libraries write to the file descriptor itself, not to Python's `sys.stderr`.
+    try:
+        original = os.dup(2)
+    except OSError:  # no such stream, so nothing to quieten
+        yield
+        return
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+            held_back.seek(0)
+            for line in held_back.read().decode(errors="replace").splitlines(keepends=True):
+                if not _NOISE.match(line):
+                    sys.stderr.write(line)

@@ -17,6 +17,4 @@ Measured: the importance-weighted bound (IWAE) of all test images under the comp
 """
 
 if __name__ == "__main__":
-    sys.exit(
-        run_script(lambda: main("ocm_split_mnist", DESCRIPTION, ocm_config.PRESETS, ocm_config.COSTS))
-    )
+    sys.exit(run_script(lambda: main("ocm_split_mnist", DESCRIPTION, ocm_config.PRESETS, ocm_config.COSTS)))

@@ -118,9 +118,11 @@ class MemoryTransfer(keras.callbacks.Callback):
         samples, long_term = memory.short_term.pop(picked), memory.long_term
         if len(long_term) < self.long_term_limit:
             long_term.add(samples)
+            # The batch that seeded the memory was offered too; an expansion that cleared it starts the count anew.
+            self.num_offered = len(long_term)
         else:
             long_term.offer(samples, self.num_offered, len(long_term), self.rng)
-        self.num_offered += len(picked)
+            self.num_offered += len(picked)
 
     def get_state(self):
         """Returns what a resumed run needs to go on alike, as a dict for JSON."""

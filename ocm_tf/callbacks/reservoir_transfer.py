@@ -26,7 +26,9 @@ class ReservoirTransfer(keras.callbacks.Callback):
             # An expansion has cleared it: from here on it is a sample of what comes after.
             self.num_offered = 0
         newest = memory.short_term.read()
-        newest = newest.take(newest.positions >= self.num_seen)
+        # A first batch that the short-term memory holds twice is offered once.
+        positions, rows = np.unique(newest.positions, return_index=True)
+        newest = newest.take(rows[positions >= self.num_seen])
         memory.long_term.offer(newest, self.num_offered, self.capacity, self.rng)
         self.num_offered += len(newest.positions)
         self.num_seen += len(newest.positions)

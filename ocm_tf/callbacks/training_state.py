@@ -145,9 +145,7 @@ def _read(path):
     if not intact:
         raise DamagedFileError(f"{path} is damaged: its SHA-256 is wrong")
     if manifest["format"] != FORMAT:
-        raise UserError(
-            f"{path} has checkpoint format {manifest['format']}; this version reads format {FORMAT}"
-        )
+        raise UserError(f"{path} has checkpoint format {manifest['format']}; this version reads format {FORMAT}")
     return manifest, arrays
 
 

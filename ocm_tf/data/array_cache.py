@@ -39,7 +39,10 @@ def load_arrays(path):
         for split, files in index["files"].items():
             if any(_sha256(folder / name) != digest for name, digest in files):
                 return None
-            arrays[split] = tuple(np.load(folder / name, mmap_mode="r", allow_pickle=False) for name, _ in files)
+            # As plain arrays, since the class of memory-mapped ones spreads to all that is computed from them.
+            arrays[split] = tuple(
+                np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False)) for name, _ in files
+            )
         return arrays, tuple(index["class_names"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

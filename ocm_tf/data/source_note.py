@@ -26,12 +26,16 @@ def read_source(path):
         path: folder of the data set.
 
     Returns:
-        source: dict with the texts `source`, `note`, `method`; of TFDS itself if there is no note.
+        source: dict with the texts `source`, `note`, `method`; of TFDS itself if there is no such file.
+
+    Raises:
+        UserError: if the file is damaged.
     """
     try:
-        return json.loads((path / SOURCE_FILE).read_text(encoding="utf-8"))
+        note = json.loads((path / SOURCE_FILE).read_text(encoding="utf-8"))
+        return {key: str(note[key]) for key in ("source", "note", "method")}
     except FileNotFoundError:
         name = f"{path.parent.name} {path.name}"
         return {"source": f"TensorFlow Datasets, {name}", "note": "", "method": "tfds"}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path / SOURCE_FILE} cannot be read ({error}): delete {path} and prepare it again") from error

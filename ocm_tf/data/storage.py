@@ -13,6 +13,7 @@ from ocm_tf.data.split import Split
 from ocm_tf.data.tfds_access import import_tfds, quiet_tfds
 from ocm_tf.data.unfinished import unfinished_folder
 from ocm_tf.errors import UserError
+from ocm_tf.quiet import import_tensorflow
 
 _READ_BATCH = 1024
 
@@ -83,6 +84,7 @@ def write_dataset(dataset, entry, data_dir, method):
 
 def _write_tfds(dataset, entry, form, unfinished):
     tfds = import_tfds()
+    import_tensorflow()
     spec = dataset.spec
     features = {
         "image": tfds.features.Image(shape=spec.image_shape, encoding_format="png"),
@@ -154,9 +156,7 @@ def read_dataset(entry, form, path):
     kept = load_arrays(path)
     if kept is not None:
         return _assemble(entry, form, source, *kept)
-    tfds = import_tfds()
-    import tensorflow as tf
-
+    tfds, tf = import_tfds(), import_tensorflow()
     try:
         with quiet_tfds(tfds):
             arrays, class_names = (form.read or read_plain)(tfds.builder_from_directory(path))

@@ -55,9 +55,7 @@ def run(arguments, say=print):
     if total == 0:
         raise UserError(f"The stream has {len(stream)} images, fewer than one batch of {config.batch_size}.")
     with RunDirectory(arguments.output).open(arguments, data_source=dataset.spec.source) as directory:
-        recorder = OCMRecorder(
-            directory.metrics, stream, -(-config.short_term_capacity // config.batch_size), **rules
-        )
+        recorder = OCMRecorder(directory.metrics, stream, -(-config.short_term_capacity // config.batch_size), **rules)
         callbacks = [rule for rule in rules.values() if rule is not None]
         if config.memory == "reservoir":
             callbacks.insert(0, ReservoirTransfer(config.limit, seed))

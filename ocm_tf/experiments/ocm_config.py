@@ -39,7 +39,9 @@ class OCMConfig:
 
     batch_size: int = setting(64, "size of arriving batches and of minibatches")
     epochs_per_batch: int = setting(100, "passes over the memory for each arriving batch")
-    drop_remainder: bool = setting(True, "whether the stream and each pass drop what is left after the last whole batch")
+    drop_remainder: bool = setting(
+        True, "whether stream and passes drop what is left after the last whole batch"
+    )
     learning_rate: float = setting(1e-4, "Adam's learning rate")
     beta_1: float = setting(0.5, "Adam's beta_1")
 
@@ -73,9 +75,7 @@ class OCMConfig:
     max_components: int = setting(30, "most components C_max")
     train_shared_after_expand: bool = setting(False, "whether the shared layers train on after an expansion")
     expansion_threshold: float = setting(10.0, "jump lambda_2 of the bound, in nats, that adds a component")
-    reference: str = setting(
-        "on_expand", "when the bound to compare with is renewed", ("on_expand", "every_round")
-    )
+    reference: str = setting("on_expand", "when the bound to compare with is renewed", ("on_expand", "every_round"))
     check_every: int = setting(1, "rounds from one expansion test to the next")
     expansion_samples: int = setting(1000, "latent draws K of the expansion test")
     grey_input: bool = setting(False, "whether the expansion test sees grey values instead of a binary draw")

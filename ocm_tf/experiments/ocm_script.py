@@ -50,9 +50,7 @@ def _compare(arguments, script, extras):
     output = arguments.output
     if output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
         output = Path("runs") / script / f"compare-{arguments.preset}"
-    paths = compare(
-        dataclasses.replace(arguments, output=output), extras.seeds or [arguments.seed], extras.only
-    )
+    paths = compare(dataclasses.replace(arguments, output=output), extras.seeds or [arguments.seed], extras.only)
     for path in paths:
         if path.suffix == ".md":
             print(path.read_text(encoding="utf-8"))

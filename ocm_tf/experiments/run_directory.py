@@ -173,13 +173,9 @@ class RunDirectory:
         if saved is None or arguments.overwrite:
             return
         if self._is_finished():
-            raise UserError(
-                f"{self.path} holds a finished run; --overwrite replaces it, --output DIR makes another"
-            )
+            raise UserError(f"{self.path} holds a finished run; --overwrite replaces it, --output DIR makes another")
         if not arguments.resume:
-            raise UserError(
-                f"{self.path} holds an unfinished run; use --resume to go on or --overwrite to replace it"
-            )
+            raise UserError(f"{self.path} holds an unfinished run; use --resume to go on or --overwrite to replace it")
         differences = _differences(saved, _describe_run(arguments))
         if differences:
             raise UserError(f"{self.path} cannot be resumed, it has other settings: {'; '.join(differences)}")

@@ -268,10 +268,7 @@ def _seconds(text):
 
 def _describe_presets(presets, costs, default_preset):
     width = max(map(len, presets))
-    lines = [
-        f"  {name:{width}}  {costs[name]}" + (" (default)" if name == default_preset else "")
-        for name in presets
-    ]
+    lines = [f"  {name:{width}}  {costs[name]}" + (" (default)" if name == default_preset else "") for name in presets]
     return "\n".join(["presets and what they cost:", *lines])
 
 

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from ocm_tf.memory.sample_buffer import SampleBuffer, Samples
+from ocm_tf.memory.sample_buffer import Samples
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -26,9 +26,7 @@ class CooperativeMemory(keras.layers.Layer):
         super().__init__(**kwargs)
         self.short_term, self.long_term = short_term, long_term
         self.seed_long_term, self.seed_duplicate = seed_long_term, seed_duplicate
-        self.num_seen = self.add_weight(
-            name="num_seen", shape=(), dtype="int64", initializer="zeros", trainable=False
-        )
+        self.num_seen = self.add_weight(name="num_seen", shape=(), dtype="int64", initializer="zeros", trainable=False)
         self.built = True
 
     @property

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from ocm_tf.memory.sample_buffer import SampleBuffer, Samples
+from ocm_tf.memory.sample_buffer import Samples
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -22,9 +22,7 @@ class RandomReplacementMemory(keras.layers.Layer):
         super().__init__(**kwargs)
         self.long_term, self.seed = long_term, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self.num_seen = self.add_weight(
-            name="num_seen", shape=(), dtype="int64", initializer="zeros", trainable=False
-        )
+        self.num_seen = self.add_weight(name="num_seen", shape=(), dtype="int64", initializer="zeros", trainable=False)
         self.built = True
 
     @property

@@ -75,7 +75,13 @@ class SampleBuffer(keras.layers.Layer):
 
         Args:
             samples: `Samples` of tensors with one leading dimension; the caller sees to it that they fit.
+
+        Raises:
+            ValueError: if the images are floats and the buffer holds whole numbers, which would make zeros of them.
         """
+        dtype = tf.as_dtype(samples.images.dtype)
+        if dtype.is_floating and tf.as_dtype(self.sample_dtype).is_integer:
+            raise ValueError(f"{self.name} holds {self.sample_dtype} images, got {dtype.name}.")
         num_new = tf.shape(samples.positions)[0]
         rows = (self.count + tf.range(num_new))[:, None]
         for column, new in zip(self.columns, samples, strict=True):
@@ -119,7 +125,7 @@ class SampleBuffer(keras.layers.Layer):
         Raises:
             IndexError: if a row is not in use.
         """
-        rows = np.asarray(rows)
+        rows = np.asarray(rows, np.int64)
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"{self.name} has {len(self)} rows in use, got rows {rows.min()} to {rows.max()}.")
         for column, new in zip(self.columns, samples, strict=True):
@@ -174,7 +180,9 @@ class SampleBuffer(keras.layers.Layer):
     def load_own_variables(self, store):
         samples = Samples(*(np.asarray(store[name]) for name in Samples._fields))
         if len(samples.positions) > self.num_rows:
-            raise ValueError(f"The file holds {len(samples.positions)} samples for {self.name} of {self.num_rows} rows.")
+            raise ValueError(
+                f"The file holds {len(samples.positions)} samples for {self.name} of {self.num_rows} rows."
+            )
         self.clear()
         self.add(samples)
 

@@ -85,7 +85,7 @@ def sampled_kl(latents, noise, z_std):
     return squares - ops.sum(ops.log(z_std), axis=-1)[:, None]
 
 
-def gaussian_log_likelihood(images, means, std=math.sqrt(0.5)):
+def gaussian_log_likelihood(images, means, std=2.0**-0.5):
     """Computes the log-density of images under a Gaussian of fixed standard deviation, in nats.
 
     With std = 1/sqrt(2), as in the paper's theory, this is -sum((x - mean)**2) - 0.5 * D * log(pi).

@@ -23,9 +23,7 @@ class OnlineModel(keras.Model):
         **kwargs: as for `keras.Model`.
     """
 
-    def __init__(
-        self, memory=None, epochs_per_batch=100, minibatch_size=64, drop_remainder=True, seed=None, **kwargs
-    ):
+    def __init__(self, memory=None, epochs_per_batch=100, minibatch_size=64, drop_remainder=True, seed=None, **kwargs):
         super().__init__(**kwargs)
         for name, value in (("epochs_per_batch", epochs_per_batch), ("minibatch_size", minibatch_size)):
             if value < 1:
@@ -80,6 +78,7 @@ class OnlineModel(keras.Model):
         size = tf.minimum(self.minibatch_size, num_held)
         num_steps = num_held // size if self.drop_remainder else -(-num_held // size)
 
+        # In both loops one iteration after the other: each step reads the weights that the one before wrote.
         def one_step(step, total, order):
             rows = order[step * size : (step + 1) * size]
             loss = self.minibatch_step(tf.gather(held.images, rows), tf.gather(held.labels, rows))
@@ -87,10 +86,11 @@ class OnlineModel(keras.Model):
 
         def one_epoch(epoch, total):
             order = keras.random.shuffle(tf.range(num_held), seed=self.seed_generator)
-            _, total, _ = tf.while_loop(lambda step, *_: step < num_steps, one_step, (0, total, order))
+            _, total, _ = tf.while_loop(
+                lambda step, *_: step < num_steps, one_step, (0, total, order), parallel_iterations=1
+            )
             return epoch + 1, total
 
-        # One epoch after the other: each step reads the weights that the one before wrote.
         _, total = tf.while_loop(
             lambda epoch, _: epoch < self.epochs_per_batch, one_epoch, (0, 0.0), parallel_iterations=1
         )

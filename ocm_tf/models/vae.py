@@ -353,7 +353,9 @@ class VAE(OnlineModel):
         """
         images = np.asarray(images)
         if images.shape[1:] != self.image_shape or images.ndim != len(self.image_shape) + 1:
-            raise ValueError(f"images must have shape (n, {', '.join(map(str, self.image_shape))}), got {images.shape}.")
+            raise ValueError(
+                f"images must have shape (n, {', '.join(map(str, self.image_shape))}), got {images.shape}."
+            )
         if images.dtype != np.uint8 and len(images) and not (images.min() >= 0 and images.max() <= 1):
             raise ValueError("images must be uint8, or float without NaN and within [0, 1].")
         return images

@@ -62,7 +62,12 @@ def shuffled(split, class_names, num_passes=1, seed=0, name="shuffled"):
 
     Returns:
         A `Stream` of a single phase.
+
+    Raises:
+        ValueError: if `num_passes` is below 1.
     """
+    if num_passes < 1:
+        raise ValueError(f"num_passes must be at least 1, got {num_passes}.")
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(len(split.labels)) for _ in range(num_passes)])
     return Stream(split.images[order], split.labels[order], [0], class_names, name)
@@ -83,8 +88,8 @@ def first_per_class(split, num_per_class):
     """
     if num_per_class is None:
         return split
-    counts = np.bincount(split.labels)
-    if counts[counts > 0].min() < num_per_class:
+    _, counts = np.unique(split.labels, return_counts=True)
+    if counts.min() < num_per_class:
         raise ValueError(f"{num_per_class} images per class wanted, the smallest class has {counts.min()}.")
     by_class = [np.flatnonzero(split.labels == label)[:num_per_class] for label in np.unique(split.labels)]
     order = np.sort(np.concatenate(by_class))

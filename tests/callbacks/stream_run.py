@@ -34,9 +34,7 @@ def make_model(width=5):
             self.inner = keras.Sequential([keras.layers.Dense(width), keras.layers.Dropout(0.5)])
             self.outer = keras.layers.Dense(SIZE)
             self.noise = Noise()
-            self.memory = self.add_weight(
-                shape=(6, SIZE), trainable=False, initializer="zeros", name="memory"
-            )
+            self.memory = self.add_weight(shape=(6, SIZE), trainable=False, initializer="zeros", name="memory")
             self.plain = tf.Variable(0, dtype=tf.int64)
             self.loss_mean = keras.metrics.Mean(name="loss")
 

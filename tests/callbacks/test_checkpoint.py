@@ -254,9 +254,7 @@ def test_finds_the_state_that_keras_does_not_list():
             super().__init__()
             self.helper = Helper()
             self.generator = tf.random.Generator.from_seed(1)
-            self.dense = keras.layers.Dense(
-                1, kernel_initializer=keras.initializers.RandomNormal(seed=shared)
-            )
+            self.dense = keras.layers.Dense(1, kernel_initializer=keras.initializers.RandomNormal(seed=shared))
             self.optimizers = {"second": keras.optimizers.SGD()}
             self.again = self.helper.seeds[0]
 

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from conftest import idx_bytes
+from data_files import idx_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,13 +42,13 @@ def test_every_truncation_is_one_clear_error(length):
     with pytest.raises(UserError, match=r"^file .*(cut short|not an IDX file)"):
         read(CONTENT[:length])
     # Without a known length the end of the stream must be noticed instead.
-    with pytest.raises(UserError, match="^file "):
+    with pytest.raises(UserError, match=r"^file "):
         read_idx(io.BytesIO(CONTENT[:length]), "file", 3)
 
 
 @given(st.integers(0, len(gzip.compress(CONTENT)) - 1))
 def test_every_truncation_of_gzip_is_one_clear_error(length):
-    with pytest.raises(UserError, match="^file.gz "):
+    with pytest.raises(UserError, match=r"^file.gz "):
         read_idx(open_gzip(io.BytesIO(gzip.compress(CONTENT)[:length])), "file.gz", 3)
 
 

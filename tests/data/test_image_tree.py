@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 import pytest
-from conftest import image_bytes, tree_contents, write_folder, write_zip
+from data_files import image_bytes, tree_contents, write_folder, write_zip
 from PIL import Image
 
 from ocm_tf.data import file_source, image_tree, load
@@ -58,7 +58,7 @@ def test_classes_are_ordered_by_known_name_then_number_then_alphabet():
     assert order_classes(["10", "9"]) == ({"9": 0, "10": 1}, ("9", "10"))
     assert order_classes(["1", "0"], ("dog", "cat")) == ({"1": 1, "0": 0}, ("dog", "cat"))
     assert order_classes(["b", "10", "9"]) == ({"10": 0, "9": 1, "b": 2}, ("10", "9", "b"))
-    with pytest.raises(UserError, match="named dog, cat ... or numbered 0 to 1; found 2: cow, dog"):
+    with pytest.raises(UserError, match=r"named dog, cat ... or numbered 0 to 1; found 2: cow, dog"):
         order_classes(["dog", "cow"], ("dog", "cat"))
     with pytest.raises(UserError, match="numbered 0 to 1"):
         order_classes(["1", "2"], ("dog", "cat"))
@@ -86,7 +86,7 @@ def test_layout_errors_say_what_is_wrong(tmp_path):
 def test_damaged_images_are_refused():
     png = image_bytes(np.random.default_rng(0).integers(0, 256, (30, 30, 3), dtype=np.uint8))
     for content in (b"", b"hello", png[:40], png[: len(png) // 2]):
-        with pytest.raises(UserError, match="^file is not a whole PNG or JPEG image"):
+        with pytest.raises(UserError, match=r"^file is not a whole PNG or JPEG image"):
             decode_image(content, "file")
     with pytest.raises(UserError, match="not a whole PNG or JPEG"):
         decode_image(image_bytes(np.zeros((4, 4), np.uint8), "BMP"), "file")

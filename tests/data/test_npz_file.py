@@ -110,7 +110,7 @@ def test_a_missing_file_and_another_kind_of_file_are_refused(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
         read_npz(tmp_path / "none.npz", "name")
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(UserError, match="not a whole .npz file"):
+    with pytest.raises(UserError, match=r"not a whole .npz file"):
         read_npz(tmp_path / "text.npz", "name")
     with pytest.raises(UserError, match="there is nothing at"):
         load(f"npz:{tmp_path}/none.npz")

@@ -60,12 +60,9 @@ def test_the_command_to_resume_never_overwrites():
 
 def test_a_reader_that_goes_away_is_no_error():
     code = (
-        "import sys; from ocm_tf.experiments import run_script\n"
-        "sys.exit(run_script(lambda: print('x\\n' * 100_000)))"
+        "import sys; from ocm_tf.experiments import run_script\nsys.exit(run_script(lambda: print('x\\n' * 100_000)))"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.readline()
     process.stdout.close()
     assert (process.wait(timeout=30), process.stderr.read()) == (141, b"")

@@ -66,9 +66,7 @@ def test_flags_override_the_preset():
     arguments = parse("--preset", "tiny", "--seed", "3", "--set", "batch_size=8", "widths=1,2,3", "--quiet",
                       "--set", "threshold=none", "--dataset", "folder:a=b", "--data-dir", "d", "--resume",
                       "--checkpoint-seconds", "inf")  # fmt: skip
-    config = dataclasses.replace(
-        PRESETS["tiny"], batch_size=8, widths=(1, 2, 3), threshold=None, dataset="folder:a=b"
-    )
+    config = dataclasses.replace(PRESETS["tiny"], batch_size=8, widths=(1, 2, 3), threshold=None, dataset="folder:a=b")
     assert arguments.config == config
     assert arguments.changes == {
         "dataset": "folder:a=b",
