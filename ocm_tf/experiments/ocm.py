@@ -1,6 +1,7 @@
 """One OCM run: stream, model, memory and callbacks put together from settings, trained, evaluated and saved."""
 
 import gc
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from ocm_tf.callbacks.memory_transfer import MemoryTransfer
 from ocm_tf.callbacks.progress import Progress
 from ocm_tf.callbacks.reservoir_transfer import ReservoirTransfer
 from ocm_tf.errors import UserError
-from ocm_tf.experiments.ocm_config import paper_values
+from ocm_tf.experiments.ocm_config import paper_values, scheduled_long_term_size
 from ocm_tf.experiments.ocm_plots import draw_all
 from ocm_tf.experiments.ocm_recorder import OCMRecorder
 from ocm_tf.experiments.run_directory import RunDirectory
@@ -47,11 +48,13 @@ def run(arguments, say=print):
     keras.utils.set_random_seed(seed)
     try:
         stream, test = build_stream(config, dataset, seed)
+        total = stream.num_batches(config.batch_size, config.drop_remainder)
+        if config.memory == "reservoir" and config.long_term_limit is None:
+            config = replace(config, long_term_limit=scheduled_long_term_size(config, total))
         model = build_model(config, stream.image_shape, seed)
         rules = build_rules(config, seed)
     except ValueError as error:
         raise UserError(str(error)) from error
-    total = stream.num_batches(config.batch_size, config.drop_remainder)
     if total == 0:
         raise UserError(f"The stream has {len(stream)} images, fewer than one batch of {config.batch_size}.")
     with RunDirectory(arguments.output).open(arguments, data_source=dataset.spec.source) as directory:
