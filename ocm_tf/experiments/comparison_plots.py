@@ -27,6 +27,7 @@ class ComparedRun:
     preset: str | None = None
     nll: float | None = None
     class_nll: dict = dataclasses.field(default_factory=dict)
+    paper_nll: float = math.nan
     memory_samples: float = math.nan
     num_components: float = math.nan
     wall_seconds: float = math.nan
@@ -39,6 +40,7 @@ class Summary:
     label: str
     nlls: np.ndarray
     class_nll: dict
+    paper_nll: float
     memory_samples: float
     num_components: float
     wall_seconds: float
@@ -88,6 +90,7 @@ def _read_run(path, label, seed):
             preset=results["preset"],
             nll=float(metrics["nll"]),
             class_nll={c: float(metrics[f"nll_class_{c}"]) for c in classes},
+            paper_nll=_number(results["paper"].get("nll")),
             **{name: _number(results[name]) for name in ("memory_samples", "num_components", "wall_seconds")},
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -126,6 +129,7 @@ def _summary(label, runs):
         label=label,
         nlls=np.array([run.nll for run in runs]),
         class_nll={c: float(np.mean([run.class_nll[c] for run in runs])) for c in sorted(classes)},
+        paper_nll=runs[0].paper_nll,
         memory_samples=float(np.mean([run.memory_samples for run in runs])),
         num_components=float(np.mean([run.num_components for run in runs])),
         wall_seconds=float(np.mean([run.wall_seconds for run in runs])),
@@ -143,8 +147,8 @@ def comparison_table(rows, order=None):
         table: str; the NLL is mean ± standard deviation over n seeds, the other numbers are means.
     """
     lines = [
-        "| label | memory (samples) | components | NLL (nats per image) | seconds | n |",
-        "|---|---:|---:|---:|---:|---:|",
+        "| label | memory (samples) | components | NLL (nats per image) | paper, full scale | seconds | n |",
+        "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for summary in summarise(rows, order):
         deviation = "" if summary.nll_std is None else f" ± {summary.nll_std:.2f}"
@@ -153,6 +157,7 @@ def comparison_table(rows, order=None):
             f"{summary.memory_samples:,.0f}",
             f"{summary.num_components:.1f}".removesuffix(".0"),
             f"{summary.nlls.mean():.2f}{deviation}",
+            f"{summary.paper_nll:.2f}",
             f"{summary.wall_seconds:,.0f}",
             str(len(summary.nlls)),
         ]

@@ -32,6 +32,8 @@ class OnlineModel(keras.Model):
         self.epochs_per_batch, self.minibatch_size = epochs_per_batch, minibatch_size
         self.drop_remainder, self.seed = drop_remainder, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        # Keras reports it as the loss of the whole fit; without it the history would say 0.
+        self.loss_tracker = keras.metrics.Mean(name="loss")
 
     def compile(self, optimizer="adam", jit_compile=False, **kwargs):
         """Configures training; the loss is the model's own.
@@ -63,9 +65,12 @@ class OnlineModel(keras.Model):
         if labels is None:
             labels = -tf.ones(tf.shape(images)[:1], tf.int64)
         if self.memory is None:
-            return {"loss": self.minibatch_step(images, labels)}
-        self.memory.observe(images, labels)
-        return {"loss": self.train_on_memory()}
+            loss = self.minibatch_step(images, labels)
+        else:
+            self.memory.observe(images, labels)
+            loss = self.train_on_memory()
+        self.loss_tracker.update_state(loss)
+        return {"loss": loss}
 
     def train_on_memory(self):
         """Makes all passes over the memory; works inside a graph.
