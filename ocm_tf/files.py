@@ -15,7 +15,7 @@ from ocm_tf.errors import UserError
 # What the user can mend: a full disk, a place that cannot be written to, a name that is taken.
 UNWRITABLE = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM,
-    errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
+    errno.ENOTDIR, errno.ENOENT, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
 }  # fmt: skip
 TEMPORARY_MARK = ".partial"
 

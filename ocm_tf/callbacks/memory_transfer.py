@@ -73,6 +73,10 @@ class MemoryTransfer(keras.callbacks.Callback):
         ):
             if value not in allowed:
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}.")
+        if alpha <= 0 or long_term_limit < 1:
+            raise ValueError(f"alpha and long_term_limit must be positive, got {alpha} and {long_term_limit}.")
+        if max_transferred is not None and max_transferred < 0:
+            raise ValueError(f"max_transferred must not be negative, got {max_transferred}.")
         self.selection, self.kernel, self.alpha, self.threshold = selection, kernel, alpha, threshold
         self.max_transferred, self.long_term_limit, self.when_full = max_transferred, long_term_limit, when_full
         self.skip_first_round, self.features, self.scale_distance = skip_first_round, features, scale_distance

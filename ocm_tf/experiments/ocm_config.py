@@ -15,6 +15,23 @@ VARIANTS = {
 }
 """The methods of the paper's Table 1 as changes to a preset (VAE-ELBO-OCM-COS is in the supplement's Table I)."""
 
+_AT_LEAST_ONE = (
+    "num_passes",
+    "train_per_class",
+    "test_per_class",
+    "hidden_units",
+    "latent_dim",
+    "num_samples",
+    "batch_size",
+    "epochs_per_batch",
+    "short_term_capacity",
+    "long_term_limit",
+    "max_components",
+    "check_every",
+    "expansion_samples",
+    "eval_samples",
+)
+
 
 @dataclass(frozen=True)
 class OCMConfig:
@@ -35,7 +52,9 @@ class OCMConfig:
     kl: str = setting("sampled", "KL term of the ELBO", ("sampled", "analytic"))
     likelihood: str = setting("bernoulli", "pixel likelihood", ("bernoulli", "gaussian"))
     beta: float = setting(1.0, "weight of the KL term in the loss")
-    matmul_dtype: str | None = setting(None, "dtype of matrix products; bfloat16 is faster on CPUs that have it")
+    matmul_dtype: str | None = setting(
+        None, "dtype of matrix products; bfloat16 is faster on CPUs that have it", (None, "bfloat16", "float16")
+    )
 
     batch_size: int = setting(64, "size of arriving batches and of minibatches")
     epochs_per_batch: int = setting(100, "passes over the memory for each arriving batch")
@@ -82,6 +101,26 @@ class OCMConfig:
     order: str = setting("transfer_first", "order within a round", ("transfer_first", "expand_first"))
 
     eval_samples: int = setting(1000, "latent draws K of the evaluation")
+
+    def __post_init__(self):
+        """Refuses values that would stop a run half way, or at its end.
+
+        Raises:
+            ValueError: if a setting is out of range.
+        """
+        for name in _AT_LEAST_ONE:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        for name in ("learning_rate", "alpha", "expansion_threshold"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if not 0 <= self.beta_1 < 1:
+            raise ValueError(f"beta_1 must lie in [0, 1), got {self.beta_1}")
+        if self.max_transferred < 0:
+            raise ValueError(f"max_transferred must not be negative, got {self.max_transferred}")
+        if self.memory == "random_replacement" and self.limit < self.batch_size:
+            raise ValueError(f"long_term_limit must hold a batch of {self.batch_size}, got {self.limit}")
 
     @property
     def limit(self):

@@ -6,7 +6,7 @@ from pathlib import Path
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.ocm_comparison import RULES, compare
 from ocm_tf.experiments.ocm_config import VARIANTS
-from ocm_tf.experiments.settings import parse_arguments
+from ocm_tf.experiments.settings import parse_arguments, parse_seed
 from ocm_tf.quiet import import_tensorflow
 
 
@@ -32,7 +32,10 @@ def main(script, description, presets, costs, argv=None):
     if extras.variant is not None:
         # A setting named on the command line wins over the variant's.
         changes = {**VARIANTS[extras.variant], **arguments.changes}
-        config = dataclasses.replace(arguments.config, **changes)
+        try:
+            config = dataclasses.replace(arguments.config, **changes)
+        except ValueError as error:
+            raise UserError(str(error)) from error
         output = arguments.output
         if output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
             output = output.with_name(f"{extras.variant}-{output.name}")
@@ -67,5 +70,7 @@ def _add_flags(parser):
         help="run every memory rule, single and dynamic, and draw a table and a figure; skips what is finished and "
         "resumes what is not",
     )
-    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="with --compare: the seeds (default: --seed)")
+    parser.add_argument(
+        "--seeds", type=parse_seed, nargs="+", metavar="N", help="with --compare: the seeds (default: --seed)"
+    )
     parser.add_argument("--only", nargs="+", choices=RULES, metavar="RULE", help=f"with --compare: {', '.join(RULES)}")

@@ -229,7 +229,7 @@ def _add_flags(parser, script, default_preset, has_dataset):
         metavar="NAME",
         help=f"settings to start from (default: {default_preset})",
     )
-    add("--seed", type=_seed, default=0, metavar="N", help="seed of everything random (default: 0)")
+    add("--seed", type=parse_seed, default=0, metavar="N", help="seed of everything random (default: 0)")
     add("--output", type=Path, metavar="DIR", help=f"run directory (default: runs/{script}/PRESET-seedN)")
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with an unfinished run, if there is one")
@@ -250,7 +250,8 @@ def _add_flags(parser, script, default_preset, has_dataset):
         help="shortest time between two checkpoints (default: 30)")  # fmt: skip
 
 
-def _seed(text):
+def parse_seed(text):
+    """Reads a seed from the command line, a whole number from 0 to 2**32 - 1."""
     if not text.isdecimal() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2**32 - 1")
     return int(text)

@@ -57,7 +57,8 @@ class WeightBank(keras.layers.Layer):
 
     def read(self, index):
         """Returns the weights of copy `index` (an int or an int tensor) as tensors; works inside a graph."""
-        return [stack.value[index] for stack in self.stacks]
+        # A gather copies one row. `stack.value[index]` copies the whole stack first, once `store` has written to it.
+        return [tf.gather(stack.value, index) for stack in self.stacks]
 
     def save_own_variables(self, store):
         count = len(self)

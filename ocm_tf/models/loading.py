@@ -5,7 +5,10 @@ from pathlib import Path
 
 import keras
 
-import ocm_tf.models  # noqa: F401 - registers every class that a file may name
+# Registers every class that a file may name.
+import ocm_tf.memory
+import ocm_tf.models
+import ocm_tf.networks  # noqa: F401
 from ocm_tf.errors import UserError
 
 

@@ -32,8 +32,6 @@ class OnlineModel(keras.Model):
         self.epochs_per_batch, self.minibatch_size = epochs_per_batch, minibatch_size
         self.drop_remainder, self.seed = drop_remainder, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        # Keras reports it as the loss of the whole fit; without it the history would say 0.
-        self.loss_tracker = keras.metrics.Mean(name="loss")
 
     def compile(self, optimizer="adam", jit_compile=False, **kwargs):
         """Configures training; the loss is the model's own.
@@ -47,6 +45,10 @@ class OnlineModel(keras.Model):
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         # Loading restores an optimizer's state only into variables that exist.
         self.optimizer.build(self.trainable_variables)
+
+    def compile_from_config(self, config):
+        # Keras compiles a loaded model only if `compile` is its own.
+        self.compile(**keras.saving.deserialize_keras_object(config))
 
     def minibatch_step(self, images, labels):
         """Makes one update of the model's weights; works inside a graph.
@@ -69,7 +71,8 @@ class OnlineModel(keras.Model):
         else:
             self.memory.observe(images, labels)
             loss = self.train_on_memory()
-        self.loss_tracker.update_state(loss)
+        # Keras has a mean of its own, which `fit` reports in the end; left alone it would say 0.
+        next(metric for metric in self.metrics if metric.name == "loss").update_state(loss)
         return {"loss": loss}
 
     def train_on_memory(self):

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from ocm_tf.memory.weight_bank import WeightBank
-from ocm_tf.models.vae import VAE
+from ocm_tf.models.vae import VAE, build_once
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -48,10 +48,11 @@ class VAEMixture(VAE):
         self.bank = WeightBank(max_components - 1, name="bank")
 
     def build_networks(self):
-        self.shared_encoder.build((None, *self.image_shape))
-        self.encoder.build(self.shared_encoder.compute_output_shape((None, *self.image_shape)))
-        self.shared_decoder.build((None, self.latent_dim))
-        self.decoder.build(self.shared_decoder.compute_output_shape((None, self.latent_dim)))
+        images, latents = (None, *self.image_shape), (None, self.latent_dim)
+        build_once(self.shared_encoder, images)
+        build_once(self.encoder, self.shared_encoder.compute_output_shape(images))
+        build_once(self.shared_decoder, latents)
+        build_once(self.decoder, self.shared_decoder.compute_output_shape(latents))
         self.bank.allocate(_variables(self.encoder) + _variables(self.decoder))
 
     @property

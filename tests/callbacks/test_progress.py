@@ -4,6 +4,7 @@ import io
 import os
 import pty
 import re
+import select
 
 import numpy as np
 import pytest
@@ -79,7 +80,10 @@ def test_on_a_terminal_a_bar_is_drawn_over_itself(clock, monkeypatch):
         progress = Progress(10, file=terminal)
         run_batches(progress, clock, [0.11] * 8 + [0.01] * 2, {"loss": 1.0})
         progress.on_train_end()
-        output = os.read(reader, 1 << 20).decode()
+        output = ""
+        # The system passes on what was written in its own time and in pieces.
+        while select.select([reader], [], [], 1.0)[0]:
+            output += os.read(reader, 1 << 20).decode()
     os.close(reader)
     draws = output.split("\r\x1b[K")[1:]
     assert len(draws) == 9

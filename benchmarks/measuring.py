@@ -1,0 +1,154 @@
+"""Measures kernels in worker processes, turn and turn about, by the CPU time they take."""
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ocm_tf.quiet import import_tensorflow
+
+_RELEVANT_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16")
+
+WARM_UP = 4
+"""Components added before memory is measured."""
+
+
+class Part(NamedTuple):
+    """A piece of work and the factor from its cost to that of one unit (a step, an image, a round).
+
+    Attributes:
+        run: function without arguments that does the work and waits for its result.
+        weight: 1 / n for n units of work, above 1 for a sub-sample that is scaled up.
+    """
+
+    run: Callable
+    weight: float
+
+
+class Cost(NamedTuple):
+    """What one unit took, in milliseconds: time in the process, time in the kernel on its behalf, time on the clock."""
+
+    user: float
+    system: float
+    wall: float
+
+    @property
+    def cpu(self):
+        """CPU time of all threads: user and system."""
+        return self.user + self.system
+
+
+def measure(parts):
+    """Runs all parts once and returns their weighted `Cost`."""
+    total = (0.0, 0.0, 0.0)
+    for part in parts:
+        before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
+        part.run()
+        wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
+        spent = (after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime, wall)
+        total = [sum_ + 1e3 * part.weight * time_ for sum_, time_ in zip(total, spent, strict=True)]
+    return Cost(*total)
+
+
+def median_cost(costs):
+    """Returns the median `Cost`, each of its times by itself."""
+    return Cost(*(statistics.median(times) for times in zip(*costs, strict=True)))
+
+
+class Worker:
+    """A process that imports one module and serves its functions; so contenders share no thread and no memory pool.
+
+    Use it as a context manager. The module offers `KERNELS`, functions by name, each of which returns a list of `Part`.
+
+    Args:
+        module: name of the module.
+    """
+
+    def __init__(self, module):
+        context = multiprocessing.get_context("spawn")
+        self.connection, self.far_end = context.Pipe()
+        self.process = context.Process(target=_serve, args=(self.far_end, module), daemon=True)
+
+    def __enter__(self):
+        self.process.start()
+        # Held open here, it would keep `recv` waiting for a process that has died.
+        self.far_end.close()
+        return self
+
+    def __exit__(self, *error):
+        with contextlib.suppress(OSError):
+            self.connection.send(None)
+        self.process.join()
+
+    def call(self, function, *arguments):
+        """Calls a function of the module in the process and returns its result.
+
+        Raises:
+            RuntimeError: if the process has died, or the call fails there.
+        """
+        try:
+            self.connection.send((function, arguments))
+            result, error = self.connection.recv()
+        except (OSError, EOFError) as broken:
+            raise RuntimeError(f"The process that was to run {function} has ended.") from broken
+        if error is not None:
+            raise RuntimeError(f"{function}{arguments} failed: {error}")
+        return result
+
+    def measure(self, kernel):
+        """Returns the `Cost` of a kernel by name; the first time it is built and run once to warm up."""
+        return Cost(*self.call("measure", kernel))
+
+
+def _serve(connection, name):
+    import_tensorflow()
+    module, kernels = importlib.import_module(name), {}
+
+    def measure_kernel(kernel):
+        if kernel not in kernels:
+            kernels[kernel] = module.KERNELS[kernel]()
+            measure(kernels[kernel])
+        return tuple(measure(kernels[kernel]))
+
+    while (request := connection.recv()) is not None:
+        function, arguments = request
+        try:
+            call = measure_kernel if function == "measure" else getattr(module, function)
+            connection.send((call(*arguments), None))
+        except Exception as error:  # told to the parent, which raises it
+            connection.send((None, repr(error)))
+
+
+def resident_mb():
+    """Returns the resident memory of this process in MB of 2**20 bytes, with all freed memory given back; Linux."""
+    import ctypes
+    import gc
+
+    gc.collect()
+    with contextlib.suppress(AttributeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def describe_machine():
+    """Returns CPU model, cores, relevant instruction sets and load of this machine, as a dict for JSON."""
+    fields = {}
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        fields = dict([part.strip() for part in line.split(":", 1)] for line in reversed(lines) if ":" in line)
+    flags = fields.get("flags", "").split()
+    return {
+        "cpu": fields.get("model name", platform.processor()),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "flags": [flag for flag in _RELEVANT_FLAGS if flag in flags],
+        "cpu_has_bfloat16": any(flag in flags for flag in ("avx512_bf16", "amx_bf16")),
+        "load_average": os.getloadavg(),
+    }

@@ -1,0 +1,163 @@
+"""Checks the orders of arrival, and that a stream tells the model nothing but images."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ocm_tf.streams import Stream, class_sorted, first_per_class, label_groups, shuffled
+
+NAMES = tuple("abcdefghij")
+
+
+@dataclasses.dataclass
+class Split:
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def make_split(labels):
+    """Makes images that tell their place in the data set."""
+    labels = np.asarray(labels, np.int64)
+    places = np.arange(len(labels))
+    images = np.stack([places // 256, places % 256], axis=1).astype(np.uint8)
+    return Split(images.reshape(-1, 1, 2, 1), labels)
+
+
+def places(images):
+    """Returns the places of images in the data set."""
+    images = np.asarray(images).reshape(-1, 2).astype(int)
+    return images[:, 0] * 256 + images[:, 1]
+
+
+def make_stream(num_images):
+    split = make_split(np.zeros(num_images))
+    return Stream(split.images, split.labels, [0], NAMES, "test")
+
+
+LABELS = st.lists(st.integers(0, 9), min_size=1, max_size=60)
+
+
+@given(LABELS)
+def test_class_sorted_is_a_stable_sort(labels):
+    split = make_split(labels)
+    stream = class_sorted(split, NAMES)
+    expected = sorted(range(len(labels)), key=lambda place: labels[place])
+    assert places(stream.images).tolist() == expected
+    assert stream.truth.labels.tolist() == sorted(labels)
+    starts = stream.truth.phase_starts.tolist()
+    assert [stream.truth.labels[start] for start in starts] == sorted(set(labels))
+    assert all(start == 0 or stream.truth.labels[start - 1] != stream.truth.labels[start] for start in starts)
+
+
+@given(LABELS, st.integers(1, 5))
+def test_label_groups_come_one_after_the_other_and_lose_nothing(labels, classes_per_phase):
+    split = make_split(labels)
+    stream = label_groups(split, NAMES, classes_per_phase, seed=3)
+    groups = stream.truth.labels // classes_per_phase
+    assert (np.diff(groups) >= 0).all()
+    assert sorted(places(stream.images)) == list(range(len(labels)))
+    np.testing.assert_array_equal(split.labels[places(stream.images)], stream.truth.labels)
+    assert stream.truth.phase_starts.tolist() == [0, *(np.flatnonzero(np.diff(groups)) + 1)]
+
+
+def test_label_groups_mix_the_classes_of_a_phase_by_the_seed():
+    split = make_split(np.repeat(np.arange(10), 30))
+    stream, other = label_groups(split, NAMES, seed=0), label_groups(split, NAMES, seed=1)
+    assert stream.truth.phase_starts.tolist() == [0, 60, 120, 180, 240]
+    for start in range(0, 300, 60):
+        phase = stream.truth.labels[start : start + 60]
+        assert set(phase.tolist()) == {start // 30, start // 30 + 1}
+        # Sorted labels would change once.
+        assert np.count_nonzero(np.diff(phase)) > 10
+    assert (stream.truth.labels != other.truth.labels).any()
+    np.testing.assert_array_equal(label_groups(split, NAMES, seed=0).images, stream.images)
+
+
+def test_shuffled_passes_each_hold_every_image_once_in_another_order():
+    split = make_split(np.arange(40) % 10)
+    stream = shuffled(split, NAMES, num_passes=3, seed=0)
+    passes = places(stream.images).reshape(3, 40)
+    assert (np.sort(passes, axis=1) == np.arange(40)).all()
+    assert (passes[0] != passes[1]).any() and (passes[1] != passes[2]).any()
+    assert stream.truth.phase_starts.tolist() == [0]
+
+
+def test_orders_refuse_what_they_cannot_make():
+    split = make_split([0, 1])
+    with pytest.raises(ValueError, match="classes_per_phase must be at least 1, got 0"):
+        label_groups(split, NAMES, 0)
+    with pytest.raises(ValueError, match="num_passes must be at least 1, got 0"):
+        shuffled(split, NAMES, 0)
+
+
+def test_first_per_class_keeps_the_order_of_the_data_set():
+    split = make_split([3, 1, 3, 1, 1, 3, 3])
+    kept = first_per_class(split, 2)
+    assert places(kept.images).tolist() == [0, 1, 2, 3]
+    assert kept.labels.tolist() == [3, 1, 3, 1] and isinstance(kept, Split)
+    assert first_per_class(split, None) is split
+
+
+def test_first_per_class_names_the_size_of_the_smallest_class():
+    with pytest.raises(ValueError, match="4 images per class wanted, the smallest class has 3"):
+        first_per_class(make_split([3, 1, 3, 1, 1, 3, 3]), 4)
+
+
+def test_batches_hold_images_and_nothing_else():
+    spec = make_stream(10).batches(4).element_spec
+    assert isinstance(spec, tf.TensorSpec)
+    assert spec.dtype == tf.uint8 and spec.shape.as_list() == [4, 1, 2, 1]
+
+
+@pytest.mark.parametrize(("drop_remainder", "sizes"), [(True, [4, 4]), (False, [4, 4, 2])])
+def test_batches_are_one_pass_in_the_order_of_the_stream(drop_remainder, sizes):
+    stream = make_stream(10)
+    batches = [places(batch) for batch in stream.batches(4, drop_remainder=drop_remainder)]
+    assert [len(batch) for batch in batches] == sizes
+    assert stream.num_batches(4, drop_remainder) == len(sizes)
+    assert np.concatenate(batches).tolist() == list(range(sum(sizes)))
+
+
+def test_start_leaves_out_the_batches_before_it():
+    stream = make_stream(300)
+    expected = [places(batch).tolist() for batch in stream.batches(7)]
+    for start in (1, 30, 41):
+        assert [places(batch).tolist() for batch in stream.batches(7, start)] == expected[start:]
+
+
+@pytest.mark.parametrize("start", [-1, 2, 5])
+def test_a_start_outside_the_stream_is_refused(start):
+    with pytest.raises(ValueError, match=rf"start must lie in 0\.\.1 for 2 batches of 4, got {start}"):
+        make_stream(10).batches(4, start)
+
+
+def test_a_stream_shorter_than_a_batch_is_refused():
+    with pytest.raises(ValueError, match="0 batches of 11"):
+        make_stream(10).batches(11)
+
+
+def test_knows_its_length_and_image_shape():
+    stream = make_stream(10)
+    assert len(stream) == 10 and stream.image_shape == (1, 2, 1) and stream.name == "test"
+    assert stream.truth.class_names == NAMES
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "starts", "message"),
+    [
+        (np.zeros((2, 4, 4, 1), np.float32), [0, 0], [0], "must be uint8 of shape .* got float32"),
+        (np.zeros((2, 4, 4), np.uint8), [0, 0], [0], r"must be uint8 of shape .* of \(2, 4, 4\)"),
+        (np.zeros((2, 4, 4, 1), np.uint8), [0], [0], r"labels must have shape \(2,\), got \(1,\)"),
+        (np.zeros((2, 4, 4, 1), np.uint8), [0, 0], [], "phase_starts must rise from 0"),
+        (np.zeros((2, 4, 4, 1), np.uint8), [0, 0], [1], "phase_starts must rise from 0"),
+        (np.zeros((2, 4, 4, 1), np.uint8), [0, 0], [0, 0], "phase_starts must rise from 0"),
+        (np.zeros((2, 4, 4, 1), np.uint8), [0, 0], [0, 2], "phase_starts must rise from 0 to below 2"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(images, labels, starts, message):
+    with pytest.raises(ValueError, match=message):
+        Stream(images, labels, starts, NAMES, "test")
