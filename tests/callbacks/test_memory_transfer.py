@@ -59,7 +59,7 @@ def assert_intact(held):
 @pytest.mark.parametrize(
     ("capacity", "size"),
     [
-        (300, 1204),
+        pytest.param(300, 1204, marks=pytest.mark.slow),
         pytest.param(400, 1609, marks=pytest.mark.slow),
         (512, 1609),
         pytest.param(600, 1444, marks=pytest.mark.slow),
