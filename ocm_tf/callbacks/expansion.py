@@ -11,7 +11,8 @@ class Expansion(keras.callbacks.Callback):
     ones, averaged over all components and samples. The mixture grows if |R_i - R_last| exceeds the threshold; a jump
     upwards counts too. Then the long-term memory is cleared.
 
-    Put it behind `MemoryTransfer` in the list of callbacks: moving samples between the memories leaves R_i as it is.
+    Put it behind `MemoryTransfer` in the list of callbacks: moving samples between the memories leaves R_i as it is
+    (unless the moved ones replace others, `when_full="reservoir"`).
 
     Args:
         threshold: lambda_2 in the paper, in nats.
@@ -39,6 +40,8 @@ class Expansion(keras.callbacks.Callback):
         super().__init__()
         if threshold <= 0 or check_every < 1:
             raise ValueError(f"threshold and check_every must be positive, got {threshold} and {check_every}.")
+        if keep_transferred is not None and keep_transferred.when_full != "stop":
+            raise ValueError("Picks that replace stored samples cannot outlast an expansion; use when_full='stop'.")
         if reference not in ("on_expand", "every_round"):
             raise ValueError(f"reference must be 'on_expand' or 'every_round', got {reference!r}.")
         self.threshold, self.reference, self.check_every = threshold, reference, check_every

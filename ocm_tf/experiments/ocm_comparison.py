@@ -51,7 +51,9 @@ def compare(arguments, seeds, only=None, say=print):
         Paths of the table and the figure.
     """
     # TensorFlow takes seconds to import; a wrong label should not.
-    import_tensorflow()
+    tf = import_tensorflow()
+    # Each run's model is traced once, which TensorFlow takes for one model traced again and again.
+    tf.get_logger().setLevel("ERROR")
     from ocm_tf.experiments.ocm import run
 
     runs = [(label, changes, seed) for seed in seeds for label, changes in labels(only).items()]

@@ -282,3 +282,8 @@ def test_the_measured_bound_follows_the_seed(grown):
         bounds.append(expansion.mean_bound(model.memory))
     assert bounds[0] == bounds[1] != bounds[2]
     assert -1000 < bounds[0] < 0
+
+
+def test_picks_that_replace_others_cannot_outlast_an_expansion():
+    with pytest.raises(ValueError, match="when_full='stop'"):
+        Expansion(keep_transferred=MemoryTransfer(when_full="reservoir"))
