@@ -59,6 +59,8 @@ def run(arguments, say=print):
         raise UserError(f"The stream has {len(stream)} images, fewer than one batch of {config.batch_size}.")
     with RunDirectory(arguments.output).open(arguments, data_source=dataset.spec.source) as directory:
         recorder = OCMRecorder(directory.metrics, stream, -(-config.short_term_capacity // config.batch_size), **rules)
+        # Also when a resumed run has no batch left and `fit` is not called.
+        recorder.set_model(model)
         callbacks = [rule for rule in rules.values() if rule is not None]
         if config.memory == "reservoir":
             callbacks.insert(0, ReservoirTransfer(config.limit, seed))

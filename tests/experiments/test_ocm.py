@@ -309,6 +309,23 @@ def test_observations_match_the_table(finished):
         assert all(image.tobytes() in known for image in grid[:count])
 
 
+def test_a_run_stopped_after_its_last_batch_is_resumed_to_the_same_files(finished, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ocm, "evaluate", stop)
+        run_in_process(tmp_path)
+    assert not (tmp_path / "results.json").exists()
+    ocm.run(parse("--output", tmp_path, "--resume", "--set", *SHORT), say=lambda line: None)
+    assert read_json(tmp_path / "results.json")["metrics"] == read_json(finished / "results.json")["metrics"]
+    assert (tmp_path / "metrics.csv").read_text() == (finished / "metrics.csv").read_text()
+    with np.load(tmp_path / "observations.npz") as resumed, np.load(finished / "observations.npz") as expected:
+        assert set(resumed) == set(expected)
+        for name in expected:
+            np.testing.assert_array_equal(resumed[name], expected[name])
+
+
 @pytest.mark.slow
 def test_a_run_in_another_process_gives_the_same_numbers(finished, tmp_path):
     metrics = run_in_process(tmp_path / "again")
