@@ -202,7 +202,7 @@ PRESETS = {"tiny": TINY, "small": SMALL, "stream": STREAM, "paper": PAPER, "rele
 COSTS = {
     "tiny": "half a minute, the embedded 8x8 digits; for tests and a first look",
     "small": "a few minutes on two cores, 2,000 real images, full layer sizes; shows the effect of the memory",
-    "stream": "ten to twenty minutes on two cores, the whole stream and full sizes; only the inner loop is thinned",
+    "stream": "fifteen minutes or more on two cores, the whole stream and full sizes; only the inner loop is thinned",
     "paper": "the paper's values; days on two cores, an hour or two on a GPU",
     "release": "the authors' code's values where they differ; as long as paper",
 }
