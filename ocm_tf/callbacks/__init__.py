@@ -1,6 +1,6 @@
 """What happens between training steps. Names are imported when first used, most of them with TensorFlow."""
 
-import importlib
+from ocm_tf.lazy import lazy_attributes
 
 _MODULES = {
     "Checkpoint": "checkpoint",
@@ -15,9 +15,4 @@ _MODULES = {
 }
 
 __all__ = list(_MODULES)
-
-
-def __getattr__(name):
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy_attributes(__name__, _MODULES)

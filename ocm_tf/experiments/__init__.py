@@ -1,6 +1,6 @@
 """Runs as files: settings, run directories and what scripts share. Names are imported when first used."""
 
-import importlib
+from ocm_tf.lazy import lazy_attributes
 
 _MODULES = {
     "Arguments": "settings",
@@ -13,9 +13,4 @@ _MODULES = {
 }
 
 __all__ = list(_MODULES)
-
-
-def __getattr__(name):
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = lazy_attributes(__name__, _MODULES)

@@ -1,0 +1,19 @@
+"""Names of a package that are imported when first used, since most bring TensorFlow along."""
+
+import importlib
+
+
+def lazy_attributes(package, modules):
+    """Returns a `__getattr__` for a package's `__init__`.
+
+    Args:
+        package: the package's `__name__`.
+        modules: `{name: module of the package that defines it}`.
+    """
+
+    def get(name):
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"{package}.{modules[name]}"), name)
+
+    return get
