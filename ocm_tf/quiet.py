@@ -12,8 +12,12 @@ from ocm_tf.errors import UserError
 _NOISE = re.compile(r"(WARNING: All log messages before absl|[IW]\d{4} |\d{4}-\d\d-\d\d .*: [IW] |.*\bcuInit\b)")
 
 
-def import_tensorflow():
+def import_tensorflow(threads=None):
     """Imports TensorFlow and finds its devices, passing on only what does not belong to its usual chatter.
+
+    Args:
+        threads: CPU threads that one operation may use; None leaves it to TensorFlow. It takes effect only before the
+            first operation of a process.
 
     Returns:
         The module `tensorflow`.
@@ -27,6 +31,10 @@ def import_tensorflow():
             import tensorflow as tf
         except ImportError as error:
             raise UserError(f"TensorFlow cannot be imported ({error}): pip install -r requirements.txt") from error
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            # Independent operations would otherwise run on further threads.
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
         tf.config.list_physical_devices()
     return tf
 

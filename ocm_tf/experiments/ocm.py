@@ -14,7 +14,7 @@ from ocm_tf.callbacks.memory_transfer import MemoryTransfer
 from ocm_tf.callbacks.progress import Progress
 from ocm_tf.callbacks.reservoir_transfer import ReservoirTransfer
 from ocm_tf.errors import UserError
-from ocm_tf.experiments.ocm_config import paper_values, scheduled_long_term_size
+from ocm_tf.experiments.ocm_config import paper_values, scheduled_long_term_size, scheduled_updates
 from ocm_tf.experiments.ocm_plots import draw_all
 from ocm_tf.experiments.ocm_recorder import OCMRecorder
 from ocm_tf.experiments.run_directory import RunDirectory
@@ -48,7 +48,7 @@ def run(arguments, say=print):
     keras.utils.set_random_seed(seed)
     try:
         stream, test = build_stream(config, dataset, seed)
-        total = stream.num_batches(config.batch_size, config.drop_remainder)
+        total = stream.num_batches(config.arrival_size, config.drop_remainder)
         if config.memory == "reservoir" and config.long_term_limit is None:
             config = replace(config, long_term_limit=scheduled_long_term_size(config, total))
         model = build_model(config, stream.image_shape, seed)
@@ -56,9 +56,11 @@ def run(arguments, say=print):
     except ValueError as error:
         raise UserError(str(error)) from error
     if total == 0:
-        raise UserError(f"The stream has {len(stream)} images, fewer than one batch of {config.batch_size}.")
+        raise UserError(f"The stream has {len(stream)} images, fewer than one batch of {config.arrival_size}.")
     with RunDirectory(arguments.output).open(arguments, data_source=dataset.spec.source) as directory:
-        recorder = OCMRecorder(directory.metrics, stream, -(-config.short_term_capacity // config.batch_size), **rules)
+        recorder = OCMRecorder(
+            directory.metrics, stream, config.arrival_size, -(-config.short_term_capacity // config.batch_size), **rules
+        )
         # Also when a resumed run has no batch left and `fit` is not called.
         recorder.set_model(model)
         callbacks = [rule for rule in rules.values() if rule is not None]
@@ -71,11 +73,13 @@ def run(arguments, say=print):
         start = checkpoint.restore(model) if directory.resumed else 0
         if start < total:
             progress = Progress(total, start=start, quiet=arguments.quiet, status=lambda: _status(model))
-            batches = stream.batches(config.batch_size, start, config.drop_remainder)
+            batches = stream.batches(config.arrival_size, start, config.drop_remainder)
             with checkpoint:
                 watchers = [DivergenceGuard(), *callbacks, progress, checkpoint]
                 model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=watchers)
-        metrics = evaluate(model, test, config.eval_samples, seed, None if arguments.quiet else say)
+        metrics = evaluate(
+            model, test, config.eval_samples, seed, config.routing_samples, None if arguments.quiet else say
+        )
         directory.metrics.append(total, "evaluate", None, metrics)
         observations = {**recorder.observations(), **show(model, test, seed)}
         save_arrays(directory.path / "observations.npz", observations)
@@ -97,11 +101,14 @@ def build_stream(config, dataset, seed):
     names = dataset.spec.class_names
     if config.num_passes != 1 and config.stream != "shuffled":
         raise ValueError(f"A stream of order {config.stream} is read once; num_passes is {config.num_passes}.")
+    if config.memory == "joint":
+        updates = scheduled_updates(config, len(train.labels) // config.batch_size)
+        return shuffled(train, names, seed=seed, num_images=updates * config.batch_size), test
     if config.stream == "class_sorted":
         return class_sorted(train, names), test
     if config.stream == "pairs":
         return label_groups(train, names, 2, seed), test
-    return shuffled(train, names, config.num_passes, seed), test
+    return shuffled(train, names, config.num_passes * len(train.labels), seed), test
 
 
 def build_memory(config, image_shape, seed):
@@ -111,10 +118,11 @@ def build_memory(config, image_shape, seed):
     long_term = SampleBuffer(config.limit + config.max_transferred + config.batch_size, image_shape)
     if config.memory == "random_replacement":
         return RandomReplacementMemory(SampleBuffer(config.limit, image_shape), seed)
-    capacity = config.batch_size if config.memory == "newest" else config.short_term_capacity
-    trigger = "ge" if config.memory == "newest" else config.trigger
-    short_term = ShortTermMemory(capacity, image_shape, config.batch_size, trigger)
-    if config.memory in ("newest", "short_term"):
+    only_newest = config.memory in ("newest", "joint")
+    capacity = config.arrival_size if only_newest else config.short_term_capacity
+    trigger = "ge" if only_newest else config.trigger
+    short_term = ShortTermMemory(capacity, image_shape, config.arrival_size, trigger)
+    if only_newest or config.memory == "short_term":
         return CooperativeMemory(short_term)
     return CooperativeMemory(
         short_term,
@@ -137,7 +145,9 @@ def build_model(config, image_shape, seed):
         "likelihood": config.likelihood,
         "beta": config.beta,
         "memory": build_memory(config, image_shape, seed),
-        "epochs_per_batch": config.epochs_per_batch,
+        # A joint model takes what arrives once; the stream brings each image as often as there are updates for.
+        "epochs_per_batch": 1 if config.memory == "joint" else config.epochs_per_batch,
+        "steps_per_batch": None if config.memory == "joint" else config.steps_per_batch,
         "minibatch_size": config.batch_size,
         "drop_remainder": config.drop_remainder,
         "seed": seed,
@@ -189,7 +199,7 @@ def build_rules(config, seed):
     return {"transfer": transfer, "expansion": expansion}
 
 
-def evaluate(model, test, num_samples, seed, say=None):
+def evaluate(model, test, num_samples, seed, routing_samples=None, say=None):
     """Measures the log-likelihood of test images, each under the component it is routed to.
 
     Args:
@@ -197,6 +207,7 @@ def evaluate(model, test, num_samples, seed, say=None):
         test: object with `images` and `labels`.
         num_samples: latent draws K of the bound.
         seed: seed of the one binarisation of the test images and of the latent draws.
+        routing_samples: latent draws by which images are routed; None takes `num_samples`.
         say: called with a line of progress, or None.
 
     Returns:
@@ -206,7 +217,7 @@ def evaluate(model, test, num_samples, seed, say=None):
     bounds = []
     for start in range(0, len(inputs), _EVALUATED_TOGETHER):
         part = inputs[start : start + _EVALUATED_TOGETHER]
-        bounds.append(model.log_likelihood(part, num_samples, seed=2 * (seed + start)))
+        bounds.append(model.log_likelihood(part, num_samples, seed=2 * (seed + start), routing_samples=routing_samples))
         if say is not None and start + len(part) < len(inputs) and start % (4 * _EVALUATED_TOGETHER) == 0:
             say(f"evaluated {start + len(part)} of {len(inputs)} test images")
     bounds = np.concatenate(bounds).astype(np.float64)

@@ -51,7 +51,7 @@ def compare(arguments, seeds, only=None, say=print):
         Paths of the table and the figure.
     """
     # TensorFlow takes seconds to import; a wrong label should not.
-    tf = import_tensorflow()
+    tf = import_tensorflow(arguments.threads)
     # Each run's model is traced once, which TensorFlow takes for one model traced again and again.
     tf.get_logger().setLevel("ERROR")
     from ocm_tf.experiments.ocm import run

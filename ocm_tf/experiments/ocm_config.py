@@ -12,8 +12,15 @@ VARIANTS = {
     "dynamic-elbo-ocm": {**_OCM, "dynamic": True},
     "vae-elbo-ocm-cos": {**_OCM, "kernel": "cosine", "selection": "dissimilar", "transfer_threshold": 0.0},
     "vae-elbo-random": {**_OCM, "memory": "random_replacement"},
+    "reservoir": {**_OCM, "memory": "reservoir"},
+    "dynamic-reservoir": {**_OCM, "memory": "reservoir", "dynamic": True},
+    "joint": {**_OCM, "memory": "joint", "stream": "shuffled"},
 }
-"""The methods of the paper's Table 1 as changes to a preset (VAE-ELBO-OCM-COS is in the supplement's Table I)."""
+"""The methods of the paper's Table 1 as changes to a preset (VAE-ELBO-OCM-COS is in the supplement's Table I), and what
+to hold them against: a reservoir, and joint training as the upper bound."""
+
+_JOINT_MINIBATCHES = 50
+_FEWEST_IWAE_SAMPLES = 5
 
 _AT_LEAST_ONE = (
     "num_passes",
@@ -24,12 +31,14 @@ _AT_LEAST_ONE = (
     "num_samples",
     "batch_size",
     "epochs_per_batch",
+    "steps_per_batch",
     "short_term_capacity",
     "long_term_limit",
     "max_components",
     "check_every",
     "expansion_samples",
     "eval_samples",
+    "routing_samples",
 )
 
 
@@ -41,7 +50,7 @@ class OCMConfig:
     stream: str = setting(
         "class_sorted", "order of arrival: one class a phase, or two", ("class_sorted", "pairs", "shuffled")
     )
-    num_passes: int = setting(1, "passes over the data; more than one only for stream=shuffled")
+    num_passes: int = setting(1, "passes over the data; more than one only for stream=shuffled without memory=joint")
     train_per_class: int | None = setting(None, "first images of each class that enter the stream; none takes all")
     test_per_class: int | None = setting(None, "first test images of each class that are evaluated; none takes all")
 
@@ -58,6 +67,9 @@ class OCMConfig:
 
     batch_size: int = setting(64, "size of arriving batches and of minibatches")
     epochs_per_batch: int = setting(100, "passes over the memory for each arriving batch")
+    steps_per_batch: int | None = setting(
+        None, "updates for each arriving batch, drawn from the memory with replacement; none makes whole passes"
+    )
     drop_remainder: bool = setting(True, "whether stream and passes drop what is left after the last whole batch")
     learning_rate: float = setting(1e-4, "Adam's learning rate")
     beta_1: float = setting(0.5, "Adam's beta_1")
@@ -65,8 +77,9 @@ class OCMConfig:
     memory: str = setting(
         "cooperative",
         "what is kept: OCM's two memories, a reservoir beside the short-term memory, the short-term memory alone, the "
-        "newest batch alone, one buffer with random replacement, or none (plain training on each batch)",
-        ("cooperative", "reservoir", "short_term", "newest", "random_replacement", "none"),
+        "newest batch alone, one buffer with random replacement, none (plain training on each batch), or joint: all "
+        "images at hand, shuffled, for as many updates as a single cooperative model makes",
+        ("cooperative", "reservoir", "short_term", "newest", "random_replacement", "none", "joint"),
     )
     short_term_capacity: int = setting(512, "short-term samples M at which a round is due")
     trigger: str = setting("ge", "a round is due at M samples (ge) or above M (gt)", ("ge", "gt"))
@@ -101,6 +114,9 @@ class OCMConfig:
     order: str = setting("transfer_first", "order within a round", ("transfer_first", "expand_first"))
 
     eval_samples: int = setting(1000, "latent draws K of the evaluation")
+    routing_samples: int | None = setting(
+        None, "latent draws by which a test image is routed to a component; none takes eval_samples"
+    )
 
     def __post_init__(self):
         """Refuses values that would stop a run half way, or at its end.
@@ -121,6 +137,8 @@ class OCMConfig:
             raise ValueError(f"max_transferred must not be negative, got {self.max_transferred}")
         if self.memory == "random_replacement" and self.limit < self.batch_size:
             raise ValueError(f"long_term_limit must hold a batch of {self.batch_size}, got {self.limit}")
+        if self.memory == "joint" and (self.stream != "shuffled" or self.num_passes != 1 or self.dynamic):
+            raise ValueError("memory=joint needs stream=shuffled, dynamic=false and num_passes=1 (they are counted)")
 
     @property
     def limit(self):
@@ -131,6 +149,11 @@ class OCMConfig:
             # The paper gives its one buffer 3,000 samples beside a short-term memory of 512 for the others.
             return 3000 * self.short_term_capacity // 512
         return 4 * self.short_term_capacity
+
+    @property
+    def arrival_size(self):
+        """Images in an arriving batch: joint training takes many minibatches at a time, each of them once."""
+        return _JOINT_MINIBATCHES * self.batch_size if self.memory == "joint" else self.batch_size
 
 
 PAPER = OCMConfig()
@@ -178,6 +201,7 @@ STREAM = replace(
     kernel="laplace_code",
     transfer_threshold=0.35,
     expansion_samples=100,
+    routing_samples=100,
 )
 
 TINY = replace(
@@ -234,6 +258,34 @@ def scheduled_long_term_size(config, num_batches):
     Returns:
         int, for a model that does not grow.
     """
+    sizes = [stored for _, stored in _schedule(config, num_batches)]
+    return sizes[-1] if sizes else config.batch_size
+
+
+def scheduled_updates(config, num_batches):
+    """Computes how many updates a single model makes over a stream if every score passes the threshold.
+
+    Joint training gets as many, so that it is an upper bound for the memory and not for the computation.
+
+    Args:
+        config: `OCMConfig`.
+        num_batches: length of the stream.
+
+    Returns:
+        int.
+    """
+    if config.steps_per_batch is not None:
+        return config.steps_per_batch * num_batches
+    held, updates = config.batch_size, 0
+    for num_short, num_long in _schedule(config, num_batches):
+        # Transfer follows training and takes samples of the round just ended.
+        updates += config.epochs_per_batch * ((num_short + held) // config.batch_size)
+        held = num_long
+    return updates
+
+
+def _schedule(config, num_batches):
+    # The sizes of the short-term memory after each batch, and of the long-term memory after the round it may end.
     held, full, num_rounds = config.batch_size * config.seed_duplicate, False, 0
     stored = config.batch_size
     for _ in range(num_batches):
@@ -244,12 +296,27 @@ def scheduled_long_term_size(config, num_batches):
             if not skipped and stored < config.limit:
                 stored += config.max_transferred
             num_rounds += 1
-    return stored
+        yield held, stored
+
+
+def variant_changes(name, config):
+    """Returns what a variant changes in a preset, a dict.
+
+    Args:
+        name: a key of `VARIANTS`.
+        config: the `OCMConfig` of the preset.
+    """
+    changes = dict(VARIANTS[name])
+    if changes["objective"] == "iwae":
+        # With one sample the importance-weighted bound is the ELBO, and it has no analytic KL term.
+        changes |= {"kl": "sampled", "num_samples": max(config.num_samples, _FEWEST_IWAE_SAMPLES)}
+    return changes
 
 
 def variant_of(config):
-    """Returns the name of the paper's method that the settings amount to, or None."""
-    matching = [name for name, changes in VARIANTS.items() if replace(config, **changes) == config]
+    """Returns the name of the variant that the settings amount to, or None."""
+    settings = vars(config)
+    matching = [name for name in VARIANTS if variant_changes(name, config).items() <= settings.items()]
     if config.kernel == "cosine":
         matching = [name for name in matching if name == "vae-elbo-ocm-cos"]
     return matching[0] if matching else None

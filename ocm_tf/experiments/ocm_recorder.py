@@ -15,14 +15,16 @@ class OCMRecorder(keras.callbacks.Callback):
     Args:
         metrics: `MetricsTable`.
         stream: the `Stream` that the model learns.
+        arrival_size: images in an arriving batch.
         round_batches: batches in a round, for memories that have no short-term memory to tell.
         transfer: the run's `MemoryTransfer`, or None.
         expansion: the run's `Expansion`, or None.
     """
 
-    def __init__(self, metrics, stream, round_batches, transfer=None, expansion=None):
+    def __init__(self, metrics, stream, arrival_size, round_batches, transfer=None, expansion=None):
         super().__init__()
-        self.metrics, self.stream, self.round_batches = metrics, stream, round_batches
+        self.metrics, self.stream = metrics, stream
+        self.arrival_size, self.round_batches = arrival_size, round_batches
         self.transfer, self.expansion = transfer, expansion
         self.num_batches = 0
         self.grids = []  # (batch, positions of up to 64 stored samples)
@@ -88,13 +90,12 @@ class OCMRecorder(keras.callbacks.Callback):
         steps = np.array(list(grids))[chosen]
         images = np.zeros((len(steps), _GRID, *self.stream.image_shape), np.uint8)
         for grid, step in zip(images, steps, strict=True):
-            grid[: len(grids[step])] = self.stream.images[grids[step]]
+            grid[: len(grids[step])] = self.stream.images_at(grids[step])
         counts = np.array([len(grids[step]) for step in steps])
         return {"long_term_grids": images, "long_term_steps": steps, "long_term_counts": counts}
 
     def _phase_batches(self):
-        batch_size = self.model.minibatch_size
-        return self.stream.truth.phase_starts // batch_size
+        return self.stream.truth.phase_starts // self.arrival_size
 
     def get_state(self):
         """Returns what a resumed run needs to go on alike, as a dict for JSON."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.ocm_comparison import RULES, compare
-from ocm_tf.experiments.ocm_config import VARIANTS
+from ocm_tf.experiments.ocm_config import VARIANTS, variant_changes
 from ocm_tf.experiments.settings import parse_arguments, parse_seed
 from ocm_tf.quiet import import_tensorflow
 
@@ -31,7 +31,7 @@ def main(script, description, presets, costs, argv=None):
         raise UserError("--seeds and --only go with --compare; a single run takes --seed")
     if extras.variant is not None:
         # A setting named on the command line wins over the variant's.
-        changes = {**VARIANTS[extras.variant], **arguments.changes}
+        changes = {**variant_changes(extras.variant, arguments.config), **arguments.changes}
         try:
             config = dataclasses.replace(arguments.config, **changes)
         except ValueError as error:
@@ -41,7 +41,7 @@ def main(script, description, presets, costs, argv=None):
             output = output.with_name(f"{extras.variant}-{output.name}")
         arguments = dataclasses.replace(arguments, config=config, changes=changes, output=output)
     # TensorFlow takes seconds to import; help and mistakes in the command line should not.
-    import_tensorflow()
+    import_tensorflow(arguments.threads)
     from ocm_tf.experiments.ocm import run
 
     run(arguments)
@@ -62,7 +62,9 @@ def _compare(arguments, script, extras):
 
 def _add_flags(parser):
     parser.add_argument(
-        "--variant", choices=VARIANTS, help="a method of the paper's tables (default: dynamic-elbo-ocm)"
+        "--variant",
+        choices=VARIANTS,
+        help="a method of the paper's tables, a reservoir, or joint training (default: dynamic-elbo-ocm)",
     )
     parser.add_argument(
         "--compare",

@@ -10,7 +10,7 @@ import types
 import typing
 from pathlib import Path
 
-PASSED_ON = ("seed", "resume", "overwrite", "data_dir", "quiet", "checkpoint_seconds")
+PASSED_ON = ("seed", "resume", "overwrite", "data_dir", "quiet", "checkpoint_seconds", "threads")
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -28,6 +28,7 @@ class Arguments:
         data_dir: directory of the datasets, or None for the usual one.
         quiet: whether to show no progress.
         checkpoint_seconds: shortest time between two checkpoints.
+        threads: CPU threads of one operation, or None for TensorFlow's choice.
         config: the settings, an instance of the experiment's dataclass.
         changes: `{name: value}` of the settings that differ from the preset.
         command: the command line, one string an argument.
@@ -43,6 +44,7 @@ class Arguments:
     data_dir: Path | None
     quiet: bool
     checkpoint_seconds: float
+    threads: int | None
     config: typing.Any
     changes: dict
     command: tuple[str, ...]
@@ -248,12 +250,21 @@ def _add_flags(parser, script, default_preset, has_dataset):
     add("--quiet", action="store_true", help="show no progress")
     add("--checkpoint-seconds", type=_seconds, default=30.0, metavar="S",
         help="shortest time between two checkpoints (default: 30)")  # fmt: skip
+    add("--threads", type=_threads, metavar="N",
+        help="CPU threads of one operation (default: one for each core). One takes the least CPU time for small "
+        "networks, so that several runs side by side are done sooner; results differ in the last digits")  # fmt: skip
 
 
 def parse_seed(text):
     """Reads a seed from the command line, a whole number from 0 to 2**32 - 1."""
     if not text.isdecimal() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2**32 - 1")
+    return int(text)
+
+
+def _threads(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of threads")
     return int(text)
 
 

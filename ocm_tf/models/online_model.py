@@ -8,8 +8,8 @@ class OnlineModel(keras.Model):
     """A model for which one `fit` is one stream and one step is one arriving batch.
 
     The step puts the batch in memory and then makes `epochs_per_batch` passes over all that the memory holds, in
-    minibatches, inside one compiled graph  [OCM, Algorithm 2, lines "for each epoch"]. Without a memory the step is an
-    ordinary one on the batch alone.
+    minibatches, inside one compiled graph  [OCM, Algorithm 2, lines "for each epoch"]. Or it makes `steps_per_batch`
+    updates, however much the memory holds. Without a memory the step is an ordinary one on the batch alone.
 
     A subclass says what a minibatch does in `minibatch_step`.
 
@@ -17,20 +17,32 @@ class OnlineModel(keras.Model):
         memory: layer with `observe(images, labels)` and `gather()`, such as `CooperativeMemory`; or None.
         epochs_per_batch: passes over the memory for each arriving batch.
         minibatch_size: samples in a minibatch.
+        steps_per_batch: updates for each arriving batch in place of whole passes, each on a minibatch drawn from the
+            memory with replacement; None makes passes.
         drop_remainder: whether a pass drops the samples left after the last whole minibatch; the next pass shuffles
             anew.
         seed: seed of all random draws of training.
         **kwargs: as for `keras.Model`.
     """
 
-    def __init__(self, memory=None, epochs_per_batch=100, minibatch_size=64, drop_remainder=True, seed=None, **kwargs):
+    def __init__(
+        self,
+        memory=None,
+        epochs_per_batch=100,
+        minibatch_size=64,
+        steps_per_batch=None,
+        drop_remainder=True,
+        seed=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        for name, value in (("epochs_per_batch", epochs_per_batch), ("minibatch_size", minibatch_size)):
-            if value < 1:
+        counts = {"epochs_per_batch": epochs_per_batch, "minibatch_size": minibatch_size}
+        for name, value in {**counts, "steps_per_batch": steps_per_batch}.items():
+            if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}.")
         self.memory = memory
         self.epochs_per_batch, self.minibatch_size = epochs_per_batch, minibatch_size
-        self.drop_remainder, self.seed = drop_remainder, seed
+        self.steps_per_batch, self.drop_remainder, self.seed = steps_per_batch, drop_remainder, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def compile(self, optimizer="adam", jit_compile=False, **kwargs):
@@ -76,33 +88,38 @@ class OnlineModel(keras.Model):
         return {"loss": loss}
 
     def train_on_memory(self):
-        """Makes all passes over the memory; works inside a graph.
+        """Makes all updates that follow an arriving batch; works inside a graph.
 
         Returns:
             loss: float scalar tensor, the mean over all minibatches.
         """
         held = self.memory.gather()
         num_held = tf.shape(held.positions)[0]
+        if self.steps_per_batch is not None:
+            rows = keras.random.randint(
+                (self.steps_per_batch * self.minibatch_size,), 0, num_held, seed=self.seed_generator
+            )
+            return self._train_on_rows(held, rows, self.minibatch_size, self.steps_per_batch) / self.steps_per_batch
         size = tf.minimum(self.minibatch_size, num_held)
         num_steps = num_held // size if self.drop_remainder else -(-num_held // size)
 
-        # In both loops one iteration after the other: each step reads the weights that the one before wrote.
-        def one_step(step, total, order):
-            rows = order[step * size : (step + 1) * size]
-            loss = self.minibatch_step(tf.gather(held.images, rows), tf.gather(held.labels, rows))
-            return step + 1, total + loss, order
-
         def one_epoch(epoch, total):
             order = keras.random.shuffle(tf.range(num_held), seed=self.seed_generator)
-            _, total, _ = tf.while_loop(
-                lambda step, *_: step < num_steps, one_step, (0, total, order), parallel_iterations=1
-            )
-            return epoch + 1, total
+            return epoch + 1, total + self._train_on_rows(held, order, size, num_steps)
 
         _, total = tf.while_loop(
             lambda epoch, _: epoch < self.epochs_per_batch, one_epoch, (0, 0.0), parallel_iterations=1
         )
         return total / tf.cast(self.epochs_per_batch * num_steps, tf.float32)
+
+    def _train_on_rows(self, held, rows, size, num_steps):
+        # One iteration after the other: each step reads the weights that the one before wrote.
+        def one_step(step, total):
+            chosen = rows[step * size : (step + 1) * size]
+            loss = self.minibatch_step(tf.gather(held.images, chosen), tf.gather(held.labels, chosen))
+            return step + 1, total + loss
+
+        return tf.while_loop(lambda step, _: step < num_steps, one_step, (0, 0.0), parallel_iterations=1)[1]
 
     def without_memory(self):
         """Returns a copy of the model that holds no training sample: same weights, same outputs."""
@@ -122,6 +139,7 @@ class OnlineModel(keras.Model):
             "memory": memory,
             "epochs_per_batch": self.epochs_per_batch,
             "minibatch_size": self.minibatch_size,
+            "steps_per_batch": self.steps_per_batch,
             "drop_remainder": self.drop_remainder,
             "seed": self.seed,
         }

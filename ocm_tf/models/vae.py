@@ -255,19 +255,20 @@ class VAE(OnlineModel):
             return np.zeros(len(images), np.int64)
         return self.component_bounds(images, num_samples, batch_size, seed).argmax(axis=1)
 
-    def log_likelihood(self, images, num_samples=1000, batch_size=64, seed=0):
+    def log_likelihood(self, images, num_samples=1000, batch_size=64, seed=0, routing_samples=None):
         """Estimates the log-likelihood of each image by the bound of the component it is routed to.
 
         The bound is drawn anew for the chosen component, so that choosing the largest adds no bias.
 
         Args:
             images, num_samples, batch_size, seed: as for `component_bounds`.
+            routing_samples: latent draws by which components are compared; None takes `num_samples`.
 
         Returns:
             float32 array of shape `(n,)`, in nats.
         """
         images = self.checked(images)
-        routes = self.route(images, num_samples, batch_size, seed)
+        routes = self.route(images, routing_samples or num_samples, batch_size, seed)
         bounds = np.empty(len(images), np.float32)
         for component in np.unique(routes):
             rows = np.flatnonzero(routes == component)

@@ -20,7 +20,7 @@ def class_sorted(split, class_names, name="class-sorted"):
     """
     order = np.argsort(split.labels, kind="stable")
     starts = np.flatnonzero(np.diff(split.labels[order], prepend=-1))
-    return Stream(split.images[order], split.labels[order], starts, class_names, name)
+    return Stream(split.images, split.labels, starts, class_names, name, order)
 
 
 def label_groups(split, class_names, classes_per_phase=2, seed=0, name="label-groups"):
@@ -47,16 +47,16 @@ def label_groups(split, class_names, classes_per_phase=2, seed=0, name="label-gr
     phases = split.labels[shuffled_order] // classes_per_phase
     order = shuffled_order[np.argsort(phases, kind="stable")]
     starts = np.flatnonzero(np.diff(np.sort(phases), prepend=-1))
-    return Stream(split.images[order], split.labels[order], starts, class_names, name)
+    return Stream(split.images, split.labels, starts, class_names, name, order)
 
 
-def shuffled(split, class_names, num_passes=1, seed=0, name="shuffled"):
+def shuffled(split, class_names, num_images=None, seed=0, name="shuffled"):
     """Shuffles everything together, for joint training: the upper bound of any memory.
 
     Args:
         split: object with `images` and `labels`.
         class_names: names of the labels.
-        num_passes: how often each image comes; every pass is shuffled anew.
+        num_images: length of the stream; None for one pass. Each further pass is shuffled anew, the last may end early.
         seed: seed of the shuffles.
         name: how results call the stream.
 
@@ -64,13 +64,15 @@ def shuffled(split, class_names, num_passes=1, seed=0, name="shuffled"):
         A `Stream` of a single phase.
 
     Raises:
-        ValueError: if `num_passes` is below 1.
+        ValueError: if `num_images` is below 1.
     """
-    if num_passes < 1:
-        raise ValueError(f"num_passes must be at least 1, got {num_passes}.")
+    total = len(split.labels)
+    num_images = total if num_images is None else num_images
+    if num_images < 1:
+        raise ValueError(f"num_images must be at least 1, got {num_images}.")
     rng = np.random.default_rng(seed)
-    order = np.concatenate([rng.permutation(len(split.labels)) for _ in range(num_passes)])
-    return Stream(split.images[order], split.labels[order], [0], class_names, name)
+    order = np.concatenate([rng.permutation(total) for _ in range(-(-num_images // total))])[:num_images]
+    return Stream(split.images, split.labels, [0], class_names, name, order)
 
 
 def first_per_class(split, num_per_class):

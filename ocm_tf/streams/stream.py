@@ -25,11 +25,13 @@ class Stream:
     `batches` yields images alone. Labels and phase boundaries stay in `truth`, for evaluation and figures.
 
     Args:
-        images: uint8 array of shape `(n, height, width, channels)`.
-        labels: int array of shape `(n,)`.
+        images: uint8 array of shape `(m, height, width, channels)`, in any order.
+        labels: int array of shape `(m,)`.
         phase_starts: positions at which a phase (a class, a task, a domain) begins.
         class_names: names of the labels.
         name: how results call the stream.
+        order: int array of shape `(n,)`, the index of each arriving image, which may come more than once; None takes
+            the images as they are. Images are copied batch by batch, so that a stream of many passes takes little room.
 
     Attributes:
         truth: `StreamTruth`, for evaluation only.
@@ -38,7 +40,7 @@ class Stream:
         ValueError: if the images are not uint8 of rank 4, or the parts do not fit together.
     """
 
-    def __init__(self, images, labels, phase_starts, class_names, name):
+    def __init__(self, images, labels, phase_starts, class_names, name, order=None):
         images, labels = np.asarray(images), np.asarray(labels)
         if images.dtype != np.uint8 or images.ndim != 4:
             raise ValueError(
@@ -46,18 +48,23 @@ class Stream:
             )
         if labels.shape != images.shape[:1]:
             raise ValueError(f"labels must have shape {images.shape[:1]}, got {labels.shape}.")
+        order = np.arange(len(images)) if order is None else np.asarray(order)
         starts = np.asarray(phase_starts)
-        if len(starts) == 0 or starts[0] != 0 or (np.diff(starts) <= 0).any() or starts[-1] >= len(images):
-            raise ValueError(f"phase_starts must rise from 0 to below {len(images)}, got {starts.tolist()}.")
-        self.images, self.name = images, name
-        self.truth = StreamTruth(labels, starts, tuple(class_names))
+        if len(starts) == 0 or starts[0] != 0 or (np.diff(starts) <= 0).any() or starts[-1] >= len(order):
+            raise ValueError(f"phase_starts must rise from 0 to below {len(order)}, got {starts.tolist()}.")
+        self._images, self._order, self.name = images, order, name
+        self.truth = StreamTruth(labels[order], starts, tuple(class_names))
 
     def __len__(self):
-        return len(self.images)
+        return len(self._order)
 
     @property
     def image_shape(self):
-        return self.images.shape[1:]
+        return self._images.shape[1:]
+
+    def images_at(self, positions):
+        """Returns the images that arrive at the given positions, a uint8 array."""
+        return self._images[self._order[positions]]
 
     def num_batches(self, batch_size, drop_remainder=True):
         """Returns the number of batches of the single pass."""
@@ -82,5 +89,7 @@ class Stream:
         total = self.num_batches(batch_size, drop_remainder)
         if not 0 <= start < total:
             raise ValueError(f"start must lie in 0..{total - 1} for {total} batches of {batch_size}, got {start}.")
-        images = tf.data.Dataset.from_tensor_slices(self.images[start * batch_size :])
-        return images.batch(batch_size, drop_remainder=drop_remainder).prefetch(2)
+        rows = tf.data.Dataset.from_tensor_slices(self._order[start * batch_size :])
+        images = tf.constant(self._images)
+        batches = rows.batch(batch_size, drop_remainder=drop_remainder)
+        return batches.map(lambda order: tf.gather(images, order)).prefetch(2)

@@ -89,7 +89,35 @@ def test_every_preset_and_variant_has_a_cost_or_a_name():
     assert ocm_config.COSTS.keys() == PRESETS.keys()
     for name, changes in VARIANTS.items():
         assert ocm_config.variant_of(dataclasses.replace(PAPER, **changes)) == name
-    assert ocm_config.variant_of(dataclasses.replace(PAPER, memory="reservoir")) is None
+    assert ocm_config.variant_of(dataclasses.replace(PAPER, memory="short_term")) is None
+
+
+def test_an_importance_weighted_variant_takes_more_than_one_sample():
+    stream = ocm_config.variant_changes("vae-iwvae-ocm", PRESETS["stream"])
+    assert (stream["num_samples"], stream["kl"]) == (5, "sampled")
+    assert ocm_config.variant_changes("vae-iwvae-ocm", PAPER)["num_samples"] == 50
+
+
+def test_joint_training_makes_as_many_updates_as_ocm():
+    counts = {}
+    for name in ("vae-elbo-ocm", "joint"):
+        changes = [f"{key}={value}" for key, value in VARIANTS[name].items()]
+        config = config_of(*changes)
+        model = ocm.build_model(config, (8, 8, 1), 0)
+        stream, _ = ocm.build_stream(config, data.load("digits"), 0)
+        rules = [rule for rule in ocm.build_rules(config, 0).values() if rule is not None]
+        model.fit(stream.batches(config.arrival_size), epochs=1, verbose=0, callbacks=rules)
+        counts[name] = int(model.optimizer.iterations.numpy())
+    # The joint stream ends with its last whole arrival.
+    expected = ocm_config.scheduled_updates(config, 25)
+    assert counts["vae-elbo-ocm"] == expected
+    assert expected - 50 < counts["joint"] <= expected
+
+
+@pytest.mark.parametrize("changes", [{"stream": "pairs"}, {"num_passes": 2}, {"dynamic": True}])
+def test_joint_training_refuses_what_does_not_go_with_it(changes):
+    with pytest.raises(ValueError, match="memory=joint needs stream=shuffled"):
+        dataclasses.replace(PAPER, **{**VARIANTS["joint"], **changes})
 
 
 def test_paper_values_are_those_of_the_method_and_data_set():
@@ -214,7 +242,7 @@ def test_parts_of_a_long_evaluation_have_draws_of_their_own(monkeypatch):
         def binarised(self, images, seed):
             return images
 
-        def log_likelihood(self, images, num_samples, seed):
+        def log_likelihood(self, images, num_samples, seed, routing_samples):
             seeds.append((len(images), seed))
             return -np.ones(len(images))
 
@@ -268,7 +296,7 @@ def test_the_stored_samples_are_images_of_the_stream(finished):
     assert len(memory.short_term) > 0
     for buffer in (memory.short_term, memory.long_term):
         held = buffer.read()
-        np.testing.assert_array_equal(held.images, stream.images[held.positions])
+        np.testing.assert_array_equal(held.images, stream.images_at(held.positions))
         # The model was told no label.
         assert (held.labels == -1).all()
 
@@ -304,7 +332,7 @@ def test_observations_match_the_table(finished):
     for name in ("test_images", "test_inputs", "reconstructions", "generated"):
         assert observations[name].shape == (64, 8, 8, 1)
     stream, _ = ocm.build_stream(config_of(), data.load("digits"), seed=0)
-    known = {image.tobytes() for image in stream.images}
+    known = {image.tobytes() for image in stream.images_at(slice(None))}
     for grid, count in zip(observations["long_term_grids"], observations["long_term_counts"], strict=True):
         assert all(image.tobytes() in known for image in grid[:count])
 

@@ -75,6 +75,16 @@ def test_number_of_steps_for_other_sizes(epochs, minibatch_size):
     assert int(model.optimizer.iterations.numpy()) == epochs * per_epoch
 
 
+def test_a_fixed_number_of_steps_draws_from_all_that_is_held():
+    model = make(short_term(), steps_per_batch=300, minibatch_size=2)
+    fit(model, num_images=8)
+    assert int(model.optimizer.iterations.numpy()) == 2 * 300
+    # 600 draws among the first four, then 600 among all eight; a draw may repeat within a minibatch.
+    expected = np.array([150 + 75] * 4 + [75] * 4)
+    assert np.abs(model.counts.numpy()[:8] - expected).max() < 5 * np.sqrt(225)
+    assert model.largest.numpy() == 2
+
+
 def test_a_pass_without_a_dropped_remainder_sees_every_sample_once():
     model = make(short_term(), drop_remainder=False)
     fit(model)

@@ -46,7 +46,7 @@ def test_class_sorted_is_a_stable_sort(labels):
     split = make_split(labels)
     stream = class_sorted(split, NAMES)
     expected = sorted(range(len(labels)), key=lambda place: labels[place])
-    assert places(stream.images).tolist() == expected
+    assert places(stream.images_at(slice(None))).tolist() == expected
     assert stream.truth.labels.tolist() == sorted(labels)
     starts = stream.truth.phase_starts.tolist()
     assert [stream.truth.labels[start] for start in starts] == sorted(set(labels))
@@ -59,8 +59,8 @@ def test_label_groups_come_one_after_the_other_and_lose_nothing(labels, classes_
     stream = label_groups(split, NAMES, classes_per_phase, seed=3)
     groups = stream.truth.labels // classes_per_phase
     assert (np.diff(groups) >= 0).all()
-    assert sorted(places(stream.images)) == list(range(len(labels)))
-    np.testing.assert_array_equal(split.labels[places(stream.images)], stream.truth.labels)
+    assert sorted(places(stream.images_at(slice(None)))) == list(range(len(labels)))
+    np.testing.assert_array_equal(split.labels[places(stream.images_at(slice(None)))], stream.truth.labels)
     assert stream.truth.phase_starts.tolist() == [0, *(np.flatnonzero(np.diff(groups)) + 1)]
 
 
@@ -74,23 +74,26 @@ def test_label_groups_mix_the_classes_of_a_phase_by_the_seed():
         # Sorted labels would change once.
         assert np.count_nonzero(np.diff(phase)) > 10
     assert (stream.truth.labels != other.truth.labels).any()
-    np.testing.assert_array_equal(label_groups(split, NAMES, seed=0).images, stream.images)
+    again = label_groups(split, NAMES, seed=0)
+    np.testing.assert_array_equal(again.images_at(slice(None)), stream.images_at(slice(None)))
 
 
 def test_shuffled_passes_each_hold_every_image_once_in_another_order():
     split = make_split(np.arange(40) % 10)
-    stream = shuffled(split, NAMES, num_passes=3, seed=0)
-    passes = places(stream.images).reshape(3, 40)
+    stream = shuffled(split, NAMES, num_images=3 * len(split.labels), seed=0)
+    passes = places(stream.images_at(slice(None))).reshape(3, 40)
     assert (np.sort(passes, axis=1) == np.arange(40)).all()
     assert (passes[0] != passes[1]).any() and (passes[1] != passes[2]).any()
     assert stream.truth.phase_starts.tolist() == [0]
+    shorter = shuffled(split, NAMES, num_images=95, seed=0)
+    np.testing.assert_array_equal(shorter.truth.labels, stream.truth.labels[:95])
 
 
 def test_orders_refuse_what_they_cannot_make():
     split = make_split([0, 1])
     with pytest.raises(ValueError, match="classes_per_phase must be at least 1, got 0"):
         label_groups(split, NAMES, 0)
-    with pytest.raises(ValueError, match="num_passes must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="num_images must be at least 1, got 0"):
         shuffled(split, NAMES, 0)
 
 
