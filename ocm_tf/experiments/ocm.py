@@ -19,9 +19,9 @@ from ocm_tf.experiments.ocm_plots import draw_all
 from ocm_tf.experiments.ocm_recorder import OCMRecorder
 from ocm_tf.experiments.run_directory import RunDirectory
 from ocm_tf.files import save_arrays, write_atomically
-from ocm_tf.memory import CooperativeMemory, RandomReplacementMemory, SampleBuffer, ShortTermMemory
+from ocm_tf.memory import CooperativeMemory, PackedSampleBuffer, RandomReplacementMemory, SampleBuffer, ShortTermMemory
 from ocm_tf.models import VAE, VAEMixture
-from ocm_tf.networks import MLP, GaussianEncoder
+from ocm_tf.networks import MLP, GaussianEncoder, RandomAffine
 from ocm_tf.streams import class_sorted, first_per_class, label_groups, shuffled
 
 _NUM_SHOWN = 64
@@ -65,7 +65,7 @@ def run(arguments, say=print):
         recorder.set_model(model)
         callbacks = [rule for rule in rules.values() if rule is not None]
         if config.memory == "reservoir":
-            callbacks.insert(0, ReservoirTransfer(config.limit, seed))
+            callbacks.insert(0, ReservoirTransfer(config.long_term_capacity, seed))
         callbacks.append(recorder)
         checkpoint = Checkpoint(
             directory.checkpoint_path, stateful=[*callbacks, directory], every_seconds=arguments.checkpoint_seconds
@@ -115,21 +115,29 @@ def build_memory(config, image_shape, seed):
     """Returns the memory layer of the settings, or None."""
     if config.memory == "none":
         return None
-    long_term = SampleBuffer(config.limit + config.max_transferred + config.batch_size, image_shape)
     if config.memory == "random_replacement":
-        return RandomReplacementMemory(SampleBuffer(config.limit, image_shape), seed)
+        return RandomReplacementMemory(_long_term_memory(config, config.long_term_capacity, image_shape, seed), seed)
     only_newest = config.memory in ("newest", "joint")
     capacity = config.arrival_size if only_newest else config.short_term_capacity
     trigger = "ge" if only_newest else config.trigger
     short_term = ShortTermMemory(capacity, image_shape, config.arrival_size, trigger)
     if only_newest or config.memory == "short_term":
         return CooperativeMemory(short_term)
+    # A round may begin just below the limit, and an empty memory takes in a whole batch.
+    capacity = config.long_term_capacity + config.max_transferred + config.batch_size
     return CooperativeMemory(
         short_term,
-        long_term,
+        _long_term_memory(config, capacity, image_shape, seed),
         seed_long_term=config.memory == "cooperative",
         seed_duplicate=config.seed_duplicate,
+        short_term_share=config.short_term_share,
     )
+
+
+def _long_term_memory(config, capacity, image_shape, seed):
+    if config.memory_bits == 8:
+        return SampleBuffer(capacity, image_shape)
+    return PackedSampleBuffer(capacity, image_shape, config.memory_bits, seed)
 
 
 def build_model(config, image_shape, seed):
@@ -144,6 +152,7 @@ def build_model(config, image_shape, seed):
         "kl": config.kl,
         "likelihood": config.likelihood,
         "beta": config.beta,
+        "augmentation": RandomAffine(config.augmentation, seed) if config.augmentation else None,
         "memory": build_memory(config, image_shape, seed),
         # A joint model takes what arrives once; the stream brings each image as often as there are updates for.
         "epochs_per_batch": 1 if config.memory == "joint" else config.epochs_per_batch,
@@ -170,7 +179,8 @@ def build_model(config, image_shape, seed):
         )
     model.build((None, *image_shape))
     # Keras' own default for epsilon is 1e-7; the authors' code has 1e-8.
-    model.compile(keras.optimizers.Adam(config.learning_rate, beta_1=config.beta_1, epsilon=1e-8))
+    averaging = {"use_ema": True, "ema_momentum": config.weight_average} if config.weight_average else {}
+    model.compile(keras.optimizers.Adam(config.learning_rate, beta_1=config.beta_1, epsilon=1e-8, **averaging))
     return model
 
 
@@ -182,7 +192,7 @@ def build_rules(config, seed):
         names += ("features", "scale_distance", "resample")
         transfer = MemoryTransfer(
             threshold=config.transfer_threshold,
-            long_term_limit=config.limit,
+            long_term_limit=config.long_term_capacity,
             seed=seed,
             **{name: getattr(config, name) for name in names},
         )

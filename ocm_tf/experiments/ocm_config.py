@@ -70,6 +70,15 @@ class OCMConfig:
     steps_per_batch: int | None = setting(
         None, "updates for each arriving batch, drawn from the memory with replacement; none makes whole passes"
     )
+    short_term_share: float | None = setting(
+        None,
+        "share of the images drawn for steps_per_batch that come from the short-term memory; none: its share of "
+        "all stored",
+    )
+    augmentation: float = setting(0.0, "strength of random affine distortions of training images; 0 trains without")
+    weight_average: float = setting(
+        0.0, "momentum of a running mean of the weights that replaces them; 0 keeps the last"
+    )
     drop_remainder: bool = setting(True, "whether stream and passes drop what is left after the last whole batch")
     learning_rate: float = setting(1e-4, "Adam's learning rate")
     beta_1: float = setting(0.5, "Adam's beta_1")
@@ -87,6 +96,11 @@ class OCMConfig:
         None,
         "long-term samples at which transfer stops; none means 4 M, for reservoir as many as transfer would store over "
         "the stream, for random_replacement the paper's ratio",
+    )
+    memory_bits: int = setting(
+        8,
+        "bits a pixel of the long-term memory; with fewer than 8 it holds as many more samples in the same bytes",
+        (8, 4, 2, 1),
     )
     seed_duplicate: bool = setting(False, "whether the first batch enters the short-term memory twice")
 
@@ -149,6 +163,11 @@ class OCMConfig:
             # The paper gives its one buffer 3,000 samples beside a short-term memory of 512 for the others.
             return 3000 * self.short_term_capacity // 512
         return 4 * self.short_term_capacity
+
+    @property
+    def long_term_capacity(self):
+        """Samples that fill the long-term memory: the limit, or more where a pixel takes fewer bits."""
+        return self.limit * 8 // self.memory_bits
 
     @property
     def arrival_size(self):

@@ -36,6 +36,7 @@ class VAE(OnlineModel):
         kl: `"sampled"`, the Monte Carlo estimate as in the authors' code, or `"analytic"` (ELBO only).
         likelihood: `"bernoulli"`, each minibatch drawn anew from its grey values, or `"gaussian"` of std 1/sqrt(2).
         beta: weight of the KL term in the loss (not in any reported bound).
+        augmentation: layer that distorts the grey values of training images, such as `RandomAffine`, or None.
         **kwargs: as for `OnlineModel`.
 
     Call: images (uint8 or float in [0, 1]) -> reconstructions in [0, 1] of the same shape.
@@ -52,11 +53,12 @@ class VAE(OnlineModel):
         kl="sampled",
         likelihood="bernoulli",
         beta=1.0,
+        augmentation=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self._set_objective(objective, num_samples, kl, likelihood, beta)
-        self.encoder, self.decoder = encoder, decoder
+        self.encoder, self.decoder, self.augmentation = encoder, decoder, augmentation
         self.image_shape, self.latent_dim = tuple(image_shape), latent_dim
         self.num_pixels = int(np.prod(image_shape))
 
@@ -169,7 +171,13 @@ class VAE(OnlineModel):
         return -ops.mean(bound(log_likelihoods - self.beta * kls, axis=1))
 
     def minibatch_step(self, images, labels):
-        return self.update(self.binarised(images, self.seed_generator), self.trainable_variables)
+        return self.update(self.training_inputs(images), self.trainable_variables)
+
+    def training_inputs(self, images):
+        """Returns what a minibatch is trained on: the images distorted, if so wanted, and binarised."""
+        if self.augmentation is not None:
+            images = self.augmentation(grey_values(images))
+        return self.binarised(images, self.seed_generator)
 
     def update(self, inputs, variables):
         """Makes one step of the optimizer on `variables` and returns the loss before it; works inside a graph."""
@@ -368,6 +376,7 @@ class VAE(OnlineModel):
             **super().get_config(),
             "encoder": serialize(self.encoder),
             "decoder": serialize(self.decoder),
+            "augmentation": None if self.augmentation is None else serialize(self.augmentation),
             **self._own_config(),
         }
 

@@ -82,7 +82,7 @@ class VAEMixture(VAE):
         return template.stateless_call(weights[:num_trainable], weights[num_trainable:], features)[0]
 
     def minibatch_step(self, images, labels):
-        inputs = self.binarised(images, self.seed_generator)
+        inputs = self.training_inputs(images)
         if self.train_shared_after_expand:
             return self.update(inputs, self.trainable_variables)
         # An optimizer such as Adam moves even a variable whose gradient is zero, so frozen ones are left out.

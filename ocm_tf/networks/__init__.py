@@ -3,5 +3,6 @@
 from ocm_tf.networks.dense import Dense
 from ocm_tf.networks.gaussian_encoder import GaussianEncoder
 from ocm_tf.networks.mlp import MLP
+from ocm_tf.networks.random_affine import RandomAffine
 
-__all__ = ["MLP", "Dense", "GaussianEncoder"]
+__all__ = ["MLP", "Dense", "GaussianEncoder", "RandomAffine"]

@@ -1,0 +1,47 @@
+"""Small random distortions of images."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="ocm_tf")
+class RandomAffine(keras.layers.Layer):
+    """Rotates, stretches, shears and shifts each image a little, by amounts of its own.
+
+    A memory of few samples is seen so often that a model learns them by heart; distorted copies are new each time.
+    All amounts are normal draws: the angle of std 0.1 rad, the logarithm of each stretch and the shear of std 0.08,
+    each shift of std 0.5 pixels for 28 of the image's width or height; all times `strength`.
+
+    Args:
+        strength: factor on all amounts; 0 leaves the images as they are.
+        seed: seed of the draws.
+        **kwargs: as for `keras.layers.Layer`.
+
+    Call: float images `(batch, height, width, channels)` -> images of the same shape and range, bilinear, zero outside.
+    """
+
+    def __init__(self, strength=1.0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if strength < 0:
+            raise ValueError(f"strength must not be negative, got {strength}.")
+        self.strength, self.seed = strength, seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images):
+        batch, (height, width) = ops.shape(images)[0], images.shape[1:3]
+        draws = self.strength * keras.random.normal((6, batch), seed=self.seed_generator)
+        angle, stretch_x, stretch_y, shear = 0.1 * draws[0], *(0.08 * draws[1:4])
+        shift_x, shift_y = 0.5 * width / 28 * draws[4], 0.5 * height / 28 * draws[5]
+        cosine, sine = ops.cos(angle), ops.sin(angle)
+        # From a place in the result to the place in the image it is taken from; both counted from the centre.
+        a, b = cosine * ops.exp(stretch_x), (shear - sine) * ops.exp(stretch_y)
+        c, d = sine * ops.exp(stretch_x), cosine * ops.exp(stretch_y)
+        centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+        offset_x = centre_x - a * centre_x - b * centre_y + shift_x
+        offset_y = centre_y - c * centre_x - d * centre_y + shift_y
+        nothing = ops.zeros_like(angle)
+        transform = ops.stack([a, b, offset_x, c, d, offset_y, nothing, nothing], axis=1)
+        return ops.image.affine_transform(images, transform, "bilinear", "constant", 0.0, "channels_last")
+
+    def get_config(self):
+        return {**super().get_config(), "strength": self.strength, "seed": self.seed}
