@@ -169,6 +169,7 @@ def build_model(config, image_shape, seed):
             decoder=MLP((units, num_pixels), "relu", matmul_dtype=dtype),
             max_components=config.max_components,
             train_shared_after_expand=config.train_shared_after_expand,
+            warm_start=config.warm_start,
             **common,
         )
     else:

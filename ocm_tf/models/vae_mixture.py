@@ -25,6 +25,7 @@ class VAEMixture(VAE):
         decoder: layer from those features to logits or means of all pixels, one a component.
         max_components: most components, C_max in the paper.
         train_shared_after_expand: whether the shared layers go on training after an expansion.
+        warm_start: whether a new component starts from the weights of the one before it instead of fresh ones.
         **kwargs: as for `VAE`.
 
     Call: images -> reconstructions by the component that trains. `reconstruct` routes each image instead.
@@ -38,6 +39,7 @@ class VAEMixture(VAE):
         decoder,
         max_components=30,
         train_shared_after_expand=False,
+        warm_start=False,
         **kwargs,
     ):
         super().__init__(encoder=encoder, decoder=decoder, **kwargs)
@@ -45,6 +47,7 @@ class VAEMixture(VAE):
             raise ValueError(f"max_components must be at least 1, got {max_components}.")
         self.shared_encoder, self.shared_decoder = shared_encoder, shared_decoder
         self.max_components, self.train_shared_after_expand = max_components, train_shared_after_expand
+        self.warm_start = warm_start
         self.bank = WeightBank(max_components - 1, name="bank")
 
     def build_networks(self):
@@ -94,24 +97,31 @@ class VAEMixture(VAE):
         )
 
     def grow(self):
-        """Freezes the component that trains and starts a new one, freshly initialised, with a fresh optimizer state.
+        """Freezes the component that trains and starts a new one with a fresh optimizer state.
+
+        The new one is freshly initialised, unless `warm_start`. With an optimizer that keeps a running mean of the
+        weights, the mean is what is frozen.
 
         Raises:
             ValueError: if there are `max_components` already.
         """
-        templates = (self.encoder, self.decoder)
-        self.bank.store([variable for template in templates for variable in _variables(template)])
-        # Seeded by the component's number, so that a resumed run grows the same component as one never stopped.
-        with _seeded_initialisers(f"{self.seed}-{self.num_components}"):
-            for template in templates:
-                fresh = template.from_config(template.get_config())
-                fresh.build_from_config(template.get_build_config())
-                for variable, new in zip(_variables(template), _variables(fresh), strict=True):
-                    variable.assign(new)
+        self.optimizer.finalize_variable_values(self.trainable_variables)
+        self.bank.store(_variables(self.encoder) + _variables(self.decoder))
+        if not self.warm_start:
+            self._initialise_component()
         fresh = self.optimizer.from_config(self.optimizer.get_config())
         fresh.build(self.trainable_variables)
         for variable, new in zip(self.optimizer.variables, fresh.variables, strict=True):
             variable.assign(new)
+
+    def _initialise_component(self):
+        # Seeded by the component's number, so that a resumed run grows the same component as one never stopped.
+        with _seeded_initialisers(f"{self.seed}-{self.num_components}"):
+            for template in (self.encoder, self.decoder):
+                fresh = template.from_config(template.get_config())
+                fresh.build_from_config(template.get_build_config())
+                for variable, new in zip(_variables(template), _variables(fresh), strict=True):
+                    variable.assign(new)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -121,6 +131,7 @@ class VAEMixture(VAE):
             "shared_decoder": serialize(self.shared_decoder),
             "max_components": self.max_components,
             "train_shared_after_expand": self.train_shared_after_expand,
+            "warm_start": self.warm_start,
         }
 
 

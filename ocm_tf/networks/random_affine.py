@@ -30,7 +30,7 @@ class RandomAffine(keras.layers.Layer):
     def call(self, images):
         batch, (height, width) = ops.shape(images)[0], images.shape[1:3]
         draws = self.strength * keras.random.normal((6, batch), seed=self.seed_generator)
-        angle, stretch_x, stretch_y, shear = 0.1 * draws[0], *(0.08 * draws[1:4])
+        angle, stretch_x, stretch_y, shear = 0.1 * draws[0], 0.08 * draws[1], 0.08 * draws[2], 0.08 * draws[3]
         shift_x, shift_y = 0.5 * width / 28 * draws[4], 0.5 * height / 28 * draws[5]
         cosine, sine = ops.cos(angle), ops.sin(angle)
         # From a place in the result to the place in the image it is taken from; both counted from the centre.
