@@ -77,6 +77,8 @@ def run(arguments, say=print):
             with checkpoint:
                 watchers = [DivergenceGuard(), *callbacks, progress, checkpoint]
                 model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=watchers)
+        # `fit` does so too, but a run stopped behind its last batch does not come back to it.
+        model.optimizer.finalize_variable_values(model.trainable_variables)
         metrics = evaluate(
             model, test, config.eval_samples, seed, config.routing_samples, None if arguments.quiet else say
         )

@@ -19,7 +19,7 @@ import ocm_tf
 from ocm_tf.metrics import elbo, gaussian_kl, importance_weighted_bound
 from ocm_tf.models import VAE
 from ocm_tf.models import vae as vae_module
-from ocm_tf.networks import MLP, GaussianEncoder
+from ocm_tf.networks import MLP, GaussianEncoder, RandomAffine
 from tests import tiny
 from tests.models import continued
 
@@ -112,6 +112,18 @@ def test_training_lowers_the_loss_on_grey_images_that_are_drawn_anew():
     images = tiny.make_images(40)
     losses = [float(model.train_on_batch(images)) for _ in range(60)]
     assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 2
+
+
+def test_training_images_are_distorted_before_they_are_drawn():
+    class Halved(keras.layers.Layer):
+        def call(self, images):
+            return 0.5 * images
+
+    white = np.full((50, *tiny.IMAGE_SHAPE), 255, np.uint8)
+    assert np.asarray(tiny.make_vae().training_inputs(white)).min() == 1
+    drawn = np.asarray(tiny.make_vae(augmentation=Halved()).training_inputs(white))
+    assert set(np.unique(drawn)) == {0, 1}
+    assert abs(drawn.mean() - 0.5) < 5 * 0.5 / np.sqrt(drawn.size)
 
 
 def test_gradients_are_those_of_the_plain_formula():
@@ -379,12 +391,14 @@ def test_a_model_loaded_in_a_new_process_is_the_same_and_trains_on_alike(tmp_pat
 def test_configuration_comes_back():
     model = tiny.make_vae(
         tiny.make_memory(8, None, trigger="gt"), objective="iwae", num_samples=3, beta=0.5, likelihood="gaussian",
-        drop_remainder=False, epochs_per_batch=7, minibatch_size=3, seed=11,
+        drop_remainder=False, epochs_per_batch=7, steps_per_batch=4, minibatch_size=3, seed=11,
+        augmentation=RandomAffine(0.3, seed=2),
     )  # fmt: skip
     copy = VAE.from_config(model.get_config())
     assert copy.get_config() == model.get_config()
     assert (copy.objective, copy.num_samples, copy.beta, copy.likelihood) == ("iwae", 3, 0.5, "gaussian")
     assert copy.memory.short_term.trigger == "gt" and copy.memory.long_term is None
+    assert copy.steps_per_batch == 4 and copy.augmentation.strength == 0.3
 
 
 def samples_in_file(path):

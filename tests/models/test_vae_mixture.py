@@ -117,6 +117,39 @@ def test_the_new_component_has_a_fresh_optimizer(history):
     assert any(value.any() for name, value in trained["optimizer"].items() if "momentum" in name)
 
 
+def test_a_warm_start_goes_on_from_the_weights_before():
+    model = tiny.make_mixture(warm_start=True)
+    model.train_on_batch(tiny.make_images(8))
+    before = own_values(model)
+    model.grow()
+    for frozen, own, expected in zip(model.bank.read(0), own_values(model), before, strict=True):
+        np.testing.assert_array_equal(frozen, expected)
+        np.testing.assert_array_equal(own, expected)
+    assert not any(value.any() for name, value in tiny.optimizer_values(model).items() if "momentum" in name)
+    assert type(model).from_config(model.get_config()).warm_start
+
+
+def test_growth_freezes_the_running_mean_of_the_weights_if_there_is_one():
+    model = tiny.make_mixture()
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.75))
+    images = tiny.make_images(8)
+    visited = []
+    for _ in range(3):
+        model.train_on_batch(images)
+        visited.append(own_values(model))
+    means = visited[0]
+    for values in visited[1:]:
+        means = [0.75 * mean + 0.25 * value for mean, value in zip(means, values, strict=True)]
+    model.grow()
+    for frozen, mean in zip(model.bank.read(0), means, strict=True):
+        np.testing.assert_allclose(frozen, mean, rtol=1e-5, atol=1e-7)
+    # The shared layers stay at their mean, whatever the new component's mean does later.
+    shared = shared_values(model)
+    model.train_on_batch(images)
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    tiny.assert_same_values(model.shared_encoder.weights + model.shared_decoder.weights, shared)
+
+
 def test_the_first_component_trains_everything(history):
     trained = history[0]
     for old, new in zip(trained["initial"], trained["shared"] + trained["own"], strict=True):
