@@ -207,7 +207,7 @@ def build_rules(config, seed):
             num_samples=config.expansion_samples,
             keep_transferred=transfer if config.order == "expand_first" else None,
             seed=seed,
-            **{name: getattr(config, name) for name in ("reference", "check_every", "grey_input")},
+            **{name: getattr(config, name) for name in ("reference", "check_every", "grey_input", "clear_long_term")},
         )
     return {"transfer": transfer, "expansion": expansion}
 

@@ -120,6 +120,7 @@ class OCMConfig:
     dynamic: bool = setting(True, "whether the model grows by components")
     max_components: int = setting(30, "most components C_max")
     train_shared_after_expand: bool = setting(False, "whether the shared layers train on after an expansion")
+    clear_long_term: bool = setting(True, "whether an expansion clears the long-term memory")
     warm_start: bool = setting(False, "whether a new component starts from the weights of the one before it")
     expansion_threshold: float = setting(10.0, "jump lambda_2 of the bound, in nats, that adds a component")
     reference: str = setting("on_expand", "when the bound to compare with is renewed", ("on_expand", "every_round"))
