@@ -24,7 +24,8 @@ this package and plain tfds.load find it. It is stored whole or not at all; Ctrl
            a folder, or a zip of one, with train/<class>/*.png|jpg and test/<class>/*.png|jpg
            chardata.mat, or a folder or zip of alphabet/character/*.png      (omniglot)
 
-Your own data needs no preparation: wherever a dataset name is taken, folder:PATH and npz:PATH do too.
+Your own data needs no preparation: wherever a dataset name is taken, folder:PATH and npz:PATH do too. Behind any
+name, :inverted and :transposed change all its images.
 """
 _EXAMPLES = """\
 examples:

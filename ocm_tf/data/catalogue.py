@@ -6,6 +6,7 @@ from ocm_tf.data import class_names, omniglot
 from ocm_tf.data.catalogue_entry import CatalogueEntry
 from ocm_tf.data.celeb_a import read_celeb_a
 from ocm_tf.data.stored_form import StoredForm
+from ocm_tf.data.transforms import TRANSFORMS
 from ocm_tf.data.user_files import read_user_files
 from ocm_tf.errors import UserError
 
@@ -131,4 +132,7 @@ def find_entry(name):
     known = ["digits", *CATALOGUE]
     near = difflib.get_close_matches(str(name).lower().replace("-", "_"), known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    raise UserError(f"there is no dataset named {name!r}: {hint}known are {', '.join(known)}, folder:PATH and npz:PATH")
+    raise UserError(
+        f"there is no dataset named {name!r}: {hint}known are {', '.join(known)}, folder:PATH and npz:PATH, each also "
+        f"with {' or '.join(f':{transform}' for transform in TRANSFORMS)} behind it"
+    )

@@ -8,6 +8,7 @@ from ocm_tf.data.image_tree import read_image_tree
 from ocm_tf.data.npz_file import read_npz
 from ocm_tf.data.storage import find_stored, read_dataset
 from ocm_tf.data.tfds_access import find_data_dir
+from ocm_tf.data.transforms import apply_transform, split_transform
 from ocm_tf.errors import UserError
 
 
@@ -17,7 +18,8 @@ def load(name, data_dir=None):
     Args:
         name: "digits" (always there), another name of the catalogue, `folder:PATH` (images in
             `train/<class>/*.png` and `test/<class>/*.png`, a folder or a zip of one) or `npz:PATH` (arrays
-            `train_images`, `train_labels`, `test_images`, `test_labels`).
+            `train_images`, `train_labels`, `test_images`, `test_labels`); each also with a transform behind it,
+            such as `digits:inverted`.
         data_dir: TFDS data directory; `None` for `TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
 
     Returns:
@@ -27,6 +29,9 @@ def load(name, data_dir=None):
     Raises:
         UserError: if there is no such name, or the data set is not prepared or is damaged.
     """
+    base, transform = split_transform(name)
+    if transform is not None:
+        return apply_transform(load(base, data_dir), transform)
     if name == "digits":
         return load_digits_dataset()
     path = user_path(name)

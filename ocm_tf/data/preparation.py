@@ -13,6 +13,7 @@ from ocm_tf.data.packages import fetch_package
 from ocm_tf.data.source_note import read_source
 from ocm_tf.data.storage import find_stored, write_dataset
 from ocm_tf.data.tfds_access import find_data_dir, import_tfds
+from ocm_tf.data.transforms import split_transform
 from ocm_tf.errors import UserError
 from ocm_tf.quiet import import_tensorflow
 
@@ -37,6 +38,10 @@ def prepare(name, source="auto", data_dir=None, report=None):
         UserError: if no source gives it, or it is there already but from another source than the one named.
     """
     report = report or (lambda line: None)
+    base, transform = split_transform(name)
+    if transform is not None:
+        prepare(base, source, data_dir, report)
+        return load(name, data_dir).spec
     if name == "digits" or user_path(name) is not None:
         spec = load(name).spec
         report(f"{name}: needs no preparation ({spec.source})")
@@ -71,6 +76,9 @@ def is_prepared(name, data_dir=None):
     Raises:
         UserError: if there is no such name.
     """
+    name, transform = split_transform(name)
+    if transform is not None:
+        return is_prepared(name, data_dir)
     if name == "digits":
         return True
     kind, _, path = str(name).partition(":")

@@ -27,6 +27,8 @@ class ComparedRun:
     preset: str | None = None
     nll: float | None = None
     class_nll: dict = dataclasses.field(default_factory=dict)
+    domain_nll: dict = dataclasses.field(default_factory=dict)
+    domain_stored: dict = dataclasses.field(default_factory=dict)
     paper_nll: float = math.nan
     memory_samples: float = math.nan
     num_components: float = math.nan
@@ -40,6 +42,8 @@ class Summary:
     label: str
     nlls: np.ndarray
     class_nll: dict
+    domain_nll: dict
+    domain_stored: dict
     paper_nll: float
     memory_samples: float
     num_components: float
@@ -82,6 +86,7 @@ def _read_run(path, label, seed):
     try:
         metrics = results["metrics"]
         classes = plots.class_numbers(metrics, "nll_class_")
+        domains = [name.removeprefix("num_test_") for name in metrics if name.startswith("num_test_")]
         return ComparedRun(
             label=label,
             seed=seed,
@@ -90,6 +95,8 @@ def _read_run(path, label, seed):
             preset=results["preset"],
             nll=float(metrics["nll"]),
             class_nll={c: float(metrics[f"nll_class_{c}"]) for c in classes},
+            domain_nll={name: float(metrics[f"nll_{name}"]) for name in domains},
+            domain_stored={name: float(metrics.get(f"stored_{name}", 0)) for name in domains},
             paper_nll=_number(results["paper"].get("nll")),
             **{name: _number(results[name]) for name in ("memory_samples", "num_components", "wall_seconds")},
         )
@@ -124,16 +131,24 @@ def summarise(rows, order=None):
 
 
 def _summary(label, runs):
-    classes = set.intersection(*(set(run.class_nll) for run in runs))
     return Summary(
         label=label,
         nlls=np.array([run.nll for run in runs]),
-        class_nll={c: float(np.mean([run.class_nll[c] for run in runs])) for c in sorted(classes)},
+        **{name: _means([getattr(run, name) for run in runs]) for name in ("class_nll", "domain_nll", "domain_stored")},
         paper_nll=runs[0].paper_nll,
         memory_samples=float(np.mean([run.memory_samples for run in runs])),
         num_components=float(np.mean([run.num_components for run in runs])),
         wall_seconds=float(np.mean([run.wall_seconds for run in runs])),
     )
+
+
+def _means(rows):
+    """Averages dicts of numbers over the keys that all of them have."""
+    return {key: float(np.mean([row[key] for row in rows])) for key in _shared_keys(rows)}
+
+
+def _shared_keys(rows):
+    return [key for key in rows[0] if all(key in row for row in rows)]
 
 
 def comparison_table(rows, order=None):
@@ -144,13 +159,15 @@ def comparison_table(rows, order=None):
         order: see `summarise`.
 
     Returns:
-        table: str; the NLL is mean ± standard deviation over n seeds, the other numbers are means.
+        table: str; the NLL is mean ± standard deviation over n seeds, the other numbers are means. A stream of several
+            domains has a column for each.
     """
-    lines = [
-        "| label | memory (samples) | components | NLL (nats per image) | paper, full scale | seconds | n |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    for summary in summarise(rows, order):
+    summaries = summarise(rows, order)
+    domains = _shared_keys([summary.domain_nll for summary in summaries]) if summaries else []
+    heads = ["label", "memory (samples)", "components", "NLL (nats per image)", "paper, full scale"]
+    heads += [f"{name}: NLL (stored)" for name in domains] + ["seconds", "n"]
+    lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
+    for summary in summaries:
         deviation = "" if summary.nll_std is None else f" ± {summary.nll_std:.2f}"
         cells = [
             summary.label,
@@ -158,6 +175,7 @@ def comparison_table(rows, order=None):
             f"{summary.num_components:.1f}".removesuffix(".0"),
             f"{summary.nlls.mean():.2f}{deviation}",
             f"{summary.paper_nll:.2f}",
+            *(f"{summary.domain_nll[name]:.2f} ({summary.domain_stored[name]:,.0f})" for name in domains),
             f"{summary.wall_seconds:,.0f}",
             str(len(summary.nlls)),
         ]
@@ -167,7 +185,7 @@ def comparison_table(rows, order=None):
 
 @plots.styled
 def plot_comparison(rows, order=None, class_names=None):
-    """Draws the NLL of each label over its seeds, beside its NLL per class where all labels have it.
+    """Draws the NLL of each label over its seeds, beside its NLL per domain or class where all labels have it.
 
     Args:
         rows: list of `ComparedRun`.
@@ -183,16 +201,21 @@ def plot_comparison(rows, order=None, class_names=None):
     summaries = summarise(rows, order)
     if not summaries:
         raise UserError("no run of this comparison has finished")
-    classes = sorted(set.intersection(*(set(summary.class_nll) for summary in summaries)))
-    width = 7 + (min(3 + 0.5 * len(classes), 10) if classes else 0)
+    kind, parts = "domain", [summary.domain_nll for summary in summaries]
+    if not _shared_keys(parts):
+        kind, parts = "class", [summary.class_nll for summary in summaries]
+    columns = _shared_keys(parts)
+    width = 7 + (min(3 + 0.5 * len(columns), 10) if columns else 0)
     height = max(2.4 + 0.46 * len(summaries), 3.4)
     figure = plots.new_figure("Negative log-likelihood after the stream", _subtitle(rows), width, height)
     panels = figure.subplots(
-        1, 2 if classes else 1, squeeze=False, sharey=True, width_ratios=[6, width - 6] if classes else None
+        1, 2 if columns else 1, squeeze=False, sharey=True, width_ratios=[6, width - 6] if columns else None
     )[0]
     _draw_points(panels[0], summaries)
-    if classes:
-        _draw_class_map(figure, panels[1], summaries, classes, class_names)
+    if columns:
+        numbered = kind == "class" and class_names is not None
+        names = [str(class_names[column] if numbered else column) for column in columns]
+        _draw_map(figure, panels[1], np.array([[part[column] for column in columns] for part in parts]), kind, names)
     return figure
 
 
@@ -229,22 +252,20 @@ def _draw_points(axis, summaries):
     axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, columnspacing=1.2, handletextpad=0.3)
 
 
-def _draw_class_map(figure, axis, summaries, classes, class_names):
-    """Draws NLL per label and class, coloured against the best label, as some classes are harder."""
-    values = np.array([[summary.class_nll[c] for c in classes] for summary in summaries])
+def _draw_map(figure, axis, values, kind, names):
+    """Draws NLL per label and class or domain, coloured against the best label, as some classes are harder."""
     above_best = values - values.min(axis=0)
     # The square root keeps small differences visible beside a setting that fails.
     colours = PowerNorm(0.5, vmin=0, vmax=max(above_best.max(), 1))
     mesh = axis.imshow(above_best, aspect="auto", cmap="YlOrBr", norm=colours)
     figure.colorbar(mesh, ax=axis, label="nats above the best", pad=0.02)
-    names = [str(c) if class_names is None else str(class_names[c]) for c in classes]
-    ticks = np.arange(0, len(classes), -(-len(classes) // 20))
+    ticks = np.arange(0, len(names), -(-len(names) // 20))
     slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 3 else {}
     axis.set_xticks(ticks, [names[i] for i in ticks], **slant)
-    axis.set_title("NLL per class, coloured against the best of its column", loc="left")
+    axis.set_title(f"NLL per {kind}, coloured against the best of its column", loc="left")
     axis.tick_params(left=False, labelleft=False)
     axis.spines[:].set_visible(False)
-    if len(classes) <= 20:
+    if len(names) <= 20:
         for (row, column), value in np.ndenumerate(values):
             dark = colours(above_best[row, column]) > 0.6
             axis.text(

@@ -14,6 +14,7 @@ from ocm_tf.callbacks.memory_transfer import MemoryTransfer
 from ocm_tf.callbacks.progress import Progress
 from ocm_tf.callbacks.reservoir_transfer import ReservoirTransfer
 from ocm_tf.errors import UserError
+from ocm_tf.experiments.domain_metrics import class_groups, nll_by_domain, routed_by_domain, stored_by_domain
 from ocm_tf.experiments.ocm_config import paper_values, scheduled_long_term_size, scheduled_updates
 from ocm_tf.experiments.ocm_plots import draw_all
 from ocm_tf.experiments.ocm_recorder import OCMRecorder
@@ -22,7 +23,15 @@ from ocm_tf.files import save_arrays, write_atomically
 from ocm_tf.memory import CooperativeMemory, PackedSampleBuffer, RandomReplacementMemory, SampleBuffer, ShortTermMemory
 from ocm_tf.models import VAE, VAEMixture
 from ocm_tf.networks import MLP, GaussianEncoder, RandomAffine
-from ocm_tf.streams import class_sorted, first_per_class, label_groups, shuffled
+from ocm_tf.streams import (
+    as_stored,
+    class_sorted,
+    domain_sequence,
+    evenly_spaced,
+    first_per_class,
+    label_groups,
+    shuffled,
+)
 
 _NUM_SHOWN = 64
 _EVALUATED_TOGETHER = 500
@@ -42,12 +51,10 @@ def run(arguments, say=print):
         UserError: for whatever the user can mend: settings that do not fit together, missing data, a directory in use.
     """
     config, seed = arguments.config, arguments.seed
-    if not data.is_prepared(config.dataset, arguments.data_dir):
-        data.prepare(config.dataset, data_dir=arguments.data_dir, report=say)
-    dataset = data.load(config.dataset, arguments.data_dir)
+    datasets = data.load_domains(config.dataset, arguments.data_dir, say)
     keras.utils.set_random_seed(seed)
     try:
-        stream, test = build_stream(config, dataset, seed)
+        stream, test = build_domains(config, datasets, seed)
         total = stream.num_batches(config.arrival_size, config.drop_remainder)
         if config.memory == "reservoir" and config.long_term_limit is None:
             config = replace(config, long_term_limit=scheduled_long_term_size(config, total))
@@ -57,7 +64,7 @@ def run(arguments, say=print):
         raise UserError(str(error)) from error
     if total == 0:
         raise UserError(f"The stream has {len(stream)} images, fewer than one batch of {config.arrival_size}.")
-    with RunDirectory(arguments.output).open(arguments, data_source=dataset.spec.source) as directory:
+    with RunDirectory(arguments.output).open(arguments, data_source=data.describe_sources(datasets)) as directory:
         recorder = OCMRecorder(
             directory.metrics, stream, config.arrival_size, -(-config.short_term_capacity // config.batch_size), **rules
         )
@@ -79,11 +86,12 @@ def run(arguments, say=print):
                 model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=watchers)
         # `fit` does so too, but a run stopped behind its last batch does not come back to it.
         model.optimizer.finalize_variable_values(model.trainable_variables)
-        metrics = evaluate(
-            model, test, config.eval_samples, seed, config.routing_samples, None if arguments.quiet else say
-        )
+        watch = None if arguments.quiet else say
+        metrics = evaluate(model, test, config.eval_samples, seed, config.routing_samples, watch, stream.truth)
+        if getattr(model.memory, "long_term", None) is not None:
+            metrics |= stored_by_domain(model.memory.long_term.read().positions, stream.truth)
         directory.metrics.append(total, "evaluate", None, metrics)
-        observations = {**recorder.observations(), **show(model, test, seed)}
+        observations = {**recorder.observations(), **show(model, test, seed, stream.truth)}
         save_arrays(directory.path / "observations.npz", observations)
         write_atomically(directory.model_path, model.save)
         write_results(directory, model, metrics, config)
@@ -96,21 +104,60 @@ def run(arguments, say=print):
     return metrics
 
 
+def build_domains(config, datasets, seed):
+    """Returns the `Stream` of one or more data sets, one after the other, and their test images together."""
+    if len(datasets) == 1:
+        return build_stream(config, datasets[0], seed)
+    trains, tests = zip(*(take_images(config, dataset) for dataset in datasets), strict=True)
+    specs, name = [dataset.spec for dataset in datasets], config.dataset
+    if config.stream == "shuffled":
+        # Joint training mixes the domains too.
+        train, truth = _pool(trains, specs)
+        domains = {"domain_names": truth.domain_names, "class_domains": truth.class_domains}
+        stream = order_images(config, train, truth.class_names, name, seed, **domains)
+    else:
+        parts = zip(trains, specs, strict=True)
+        streams = [order_images(config, train, spec.class_names, spec.name, seed) for train, spec in parts]
+        stream = domain_sequence(streams, name)
+    return stream, _pool(tests, specs)[0]
+
+
+def _pool(splits, specs):
+    """Returns the images of several domains as one `Split`, labelled as in their sequence, and its `StreamTruth`."""
+    parts = zip(splits, specs, strict=True)
+    whole = domain_sequence([as_stored(split, spec.class_names, spec.name) for split, spec in parts], "pooled")
+    return data.Split(whole.images_at(slice(None)), whole.truth.labels), whole.truth
+
+
 def build_stream(config, dataset, seed):
-    """Returns the `Stream` of the settings and the test split that goes with it."""
-    train = first_per_class(dataset.train, config.train_per_class)
-    test = first_per_class(dataset.test, config.test_per_class)
-    names = dataset.spec.class_names
+    """Returns the `Stream` of one data set and the test split that goes with it."""
+    train, test = take_images(config, dataset)
+    return order_images(config, train, dataset.spec.class_names, dataset.spec.name, seed), test
+
+
+def take_images(config, dataset):
+    """Returns the training and the test split of a data set, reduced to as many images as the settings say."""
+    if dataset.spec.name in config.unsorted:
+        return evenly_spaced(dataset.train, config.train_unsorted), evenly_spaced(dataset.test, config.test_unsorted)
+    return first_per_class(dataset.train, config.train_per_class), first_per_class(dataset.test, config.test_per_class)
+
+
+def order_images(config, train, class_names, name, seed, **domains):
+    """Returns the `Stream` of training images in the order of the settings; `domains` is for images of several."""
     if config.num_passes != 1 and config.stream != "shuffled":
         raise ValueError(f"A stream of order {config.stream} is read once; num_passes is {config.num_passes}.")
-    if config.memory == "joint":
-        updates = scheduled_updates(config, len(train.labels) // config.batch_size)
-        return shuffled(train, names, seed=seed, num_images=updates * config.batch_size), test
+    if config.stream == "shuffled":
+        num_images = config.num_passes * len(train.labels)
+        if config.memory == "joint":
+            num_images = scheduled_updates(config, len(train.labels) // config.batch_size) * config.batch_size
+        return shuffled(train, class_names, num_images, seed, name, **domains)
+    if name in config.unsorted:
+        # Departs from the paper: the authors take Omniglot in the order of its .mat file, here it is the stored order,
+        # which mixes alphabets.
+        return as_stored(train, class_names, name)
     if config.stream == "class_sorted":
-        return class_sorted(train, names), test
-    if config.stream == "pairs":
-        return label_groups(train, names, 2, seed), test
-    return shuffled(train, names, config.num_passes * len(train.labels), seed), test
+        return class_sorted(train, class_names, name)
+    return label_groups(train, class_names, 2, seed, name)
 
 
 def build_memory(config, image_shape, seed):
@@ -212,7 +259,7 @@ def build_rules(config, seed):
     return {"transfer": transfer, "expansion": expansion}
 
 
-def evaluate(model, test, num_samples, seed, routing_samples=None, say=None):
+def evaluate(model, test, num_samples, seed, routing_samples=None, say=None, truth=None):
     """Measures the log-likelihood of test images, each under the component it is routed to.
 
     Args:
@@ -222,26 +269,39 @@ def evaluate(model, test, num_samples, seed, routing_samples=None, say=None):
         seed: seed of the one binarisation of the test images and of the latent draws.
         routing_samples: latent draws by which images are routed; None takes `num_samples`.
         say: called with a line of progress, or None.
+        truth: `StreamTruth` of a stream whose domains are told apart, or None.
 
     Returns:
-        dict: `log_likelihood` and `nll`, means over all images in nats per image, and `nll_class_<c>`.
+        dict: `log_likelihood` and `nll`, means over all images in nats per image, and `nll_class_<c>`, where the
+        classes of a domain that has very many count as one; for each of several domains, what `nll_by_domain` and
+        `routed_by_domain` give.
     """
     inputs = np.asarray(model.binarised(test.images, seed))
-    bounds = []
+    bounds, routes = [], []
     for start in range(0, len(inputs), _EVALUATED_TOGETHER):
         part = inputs[start : start + _EVALUATED_TOGETHER]
-        bounds.append(model.log_likelihood(part, num_samples, seed=2 * (seed + start), routing_samples=routing_samples))
+        draw = {"seed": 2 * (seed + start), "routing_samples": routing_samples}
+        part_bounds, part_routes = model.routed_log_likelihood(part, num_samples, **draw)
+        bounds.append(part_bounds)
+        routes.append(part_routes)
         if say is not None and start + len(part) < len(inputs) and start % (4 * _EVALUATED_TOGETHER) == 0:
             say(f"evaluated {start + len(part)} of {len(inputs)} test images")
-    bounds = np.concatenate(bounds).astype(np.float64)
-    metrics = {"log_likelihood": float(bounds.mean()), "nll": float(-bounds.mean())}
-    by_class = {int(label): -bounds[test.labels == label].mean() for label in np.unique(test.labels)}
-    return {**metrics, **{f"nll_class_{label}": float(nll) for label, nll in by_class.items()}}
+    nlls, labels = -np.concatenate(bounds).astype(np.float64), test.labels
+    groups = labels if truth is None else class_groups(truth)[0][labels]
+    metrics = {"log_likelihood": float(-nlls.mean()), "nll": float(nlls.mean())}
+    metrics |= {f"nll_class_{group}": float(nlls[groups == group].mean()) for group in np.unique(groups)}
+    if truth is not None:
+        metrics |= nll_by_domain(nlls, labels, truth)
+        metrics |= routed_by_domain(np.concatenate(routes), labels, model.num_components, truth)
+    return metrics
 
 
-def show(model, test, seed):
-    """Returns the images of `observations.npz`: test images, reconstructions and generated samples, a dict."""
-    rows = np.sort(np.random.default_rng(seed).permutation(len(test.labels))[:_NUM_SHOWN])
+def show(model, test, seed, truth):
+    """Returns the images of `observations.npz`: test images, as many of each domain, reconstructions and samples."""
+    order = np.random.default_rng(seed).permutation(len(test.labels))
+    domains, num_domains = truth.class_domains[test.labels[order]], len(truth.domain_names)
+    ends = np.arange(num_domains + 1) * _NUM_SHOWN // num_domains
+    rows = np.sort(np.concatenate([order[domains == d][: ends[d + 1] - ends[d]] for d in range(num_domains)]))
     rows = rows[np.argsort(test.labels[rows], kind="stable")]
     inputs = np.asarray(model.binarised(test.images[rows], seed))
     return {

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments import plots
+from ocm_tf.experiments import domain_plots, plots
 from ocm_tf.experiments.plots import BLUE, GREEN, INK, ORANGE, VERMILION
 
 
@@ -80,7 +80,7 @@ def plot_memory_classes(run):
         at_end.bar_label(bars, fmt="%d", padding=3, fontsize=10)
     at_end.margins(x=0.25)
     at_end.tick_params(left=False)
-    at_end.set_title("after the last round", loc="left")
+    at_end.set_title("last round", loc="left")
     at_end.set_xlabel(f"{counts[:, -1].sum():,.0f} samples")
     return figure
 
@@ -126,14 +126,7 @@ def plot_class_nll(run):
     axis.set_ylim(len(classes) - 0.4, -0.6)
     axis.set_ylabel("class")
     axis.set_xlabel("negative log-likelihood (nats per image, lower is better)")
-    if "nll" in metrics:
-        axis.axvline(metrics["nll"], color=INK, linewidth=1.6, label=f"all test images: {metrics['nll']:.2f}")
-    paper = (run.results.get("paper") or {}).get("nll")
-    if paper is not None:
-        label = f"paper, full scale: {paper:.2f}"
-        axis.axvline(paper, color=VERMILION, linewidth=1.6, linestyle="--", label=label)
-    if axis.get_legend_handles_labels()[0]:
-        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+    plots.draw_nll_lines(axis, run)
     return figure
 
 
@@ -195,6 +188,7 @@ FIGURES = {
     "class_nll": plot_class_nll,
     "scores": plot_scores,
     "training": plot_training,
+    **domain_plots.FIGURES,
 }
 
 

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from ocm_tf.experiments.domain_metrics import class_groups, stored_by_domain
+
 _GRID = 64  # stored samples shown of one round
 _MAX_GRIDS = 8  # rounds shown
 
@@ -10,7 +12,8 @@ _MAX_GRIDS = 8  # rounds shown
 class OCMRecorder(keras.callbacks.Callback):
     """Records a run for its table of metrics and its figures.
 
-    It knows the stream's labels, which the model does not: stored samples are told by their position in the stream.
+    It knows the stream's labels, which the model does not: stored samples are told by their position in the stream. The
+    classes of a domain that has very many are counted together.
 
     Args:
         metrics: `MetricsTable`.
@@ -26,6 +29,7 @@ class OCMRecorder(keras.callbacks.Callback):
         self.metrics, self.stream = metrics, stream
         self.arrival_size, self.round_batches = arrival_size, round_batches
         self.transfer, self.expansion = transfer, expansion
+        self.groups, self.group_names = class_groups(stream.truth)
         self.num_batches = 0
         self.grids = []  # (batch, positions of up to 64 stored samples)
         self.rounds = []  # (batch, scores, picked)
@@ -51,9 +55,11 @@ class OCMRecorder(keras.callbacks.Callback):
         values = {"num_components": self.model.num_components}
         if memory.long_term is not None:
             positions = memory.long_term.read().positions
-            counts = np.bincount(self.stream.truth.labels[positions], minlength=len(self.stream.truth.class_names))
+            groups = self.groups[self.stream.truth.labels[positions]]
+            counts = np.bincount(groups, minlength=len(self.group_names))
             values["long_term_size"] = len(positions)
-            values |= {f"long_term_class_{label}": count for label, count in enumerate(counts)}
+            values |= {f"long_term_class_{group}": count for group, count in enumerate(counts)}
+            values |= stored_by_domain(positions, self.stream.truth)
             self.grids.append(self._grid(positions))
         if self.expansion is not None and self.expansion.bound is not None:
             values |= {"bound": self.expansion.bound, "expanded": self.expansion.expanded}
@@ -70,7 +76,12 @@ class OCMRecorder(keras.callbacks.Callback):
     def observations(self):
         """Returns the arrays of `observations.npz` that tell of the memory, a dict."""
         truth = self.stream.truth
-        arrays = {"class_names": np.array(truth.class_names, str), "phase_starts": self._phase_batches()}
+        arrays = {
+            "class_names": np.array(self.group_names, str),
+            "phase_starts": self._batches_of(truth.phase_starts),
+            "domain_names": np.array(truth.domain_names, str),
+            "domain_starts": self._batches_of(truth.domain_starts),
+        }
         if self.grids:
             arrays |= self._grid_arrays()
         if self.rounds:
@@ -94,8 +105,8 @@ class OCMRecorder(keras.callbacks.Callback):
         counts = np.array([len(grids[step]) for step in steps])
         return {"long_term_grids": images, "long_term_steps": steps, "long_term_counts": counts}
 
-    def _phase_batches(self):
-        return self.stream.truth.phase_starts // self.arrival_size
+    def _batches_of(self, positions):
+        return positions // self.arrival_size
 
     def get_state(self):
         """Returns what a resumed run needs to go on alike, as a dict for JSON."""

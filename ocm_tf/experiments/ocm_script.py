@@ -10,7 +10,7 @@ from ocm_tf.experiments.settings import parse_arguments, parse_seed
 from ocm_tf.quiet import import_tensorflow
 
 
-def main(script, description, presets, costs, argv=None):
+def main(script, description, presets, costs, argv=None, rules=RULES):
     """Runs an OCM script.
 
     Args:
@@ -19,13 +19,17 @@ def main(script, description, presets, costs, argv=None):
         presets: `{name: OCMConfig}`.
         costs: `{name: one line on what the preset costs}`.
         argv: the command line; None takes the process' own.
+        rules: what `--compare` compares.
     """
-    arguments = parse_arguments(
-        argv, script=script, description=description, presets=presets, costs=costs, extend=_add_flags
-    )
+
+    def extend(parser):
+        _add_flags(parser, rules)
+
+    texts = {"script": script, "description": description, "costs": costs}
+    arguments = parse_arguments(argv, presets=presets, extend=extend, **texts)
     extras = arguments.extras
     if extras.compare:
-        _compare(arguments, script, extras)
+        _compare(arguments, script, extras, rules)
         return
     if extras.seeds is not None or extras.only is not None:
         raise UserError("--seeds and --only go with --compare; a single run takes --seed")
@@ -47,20 +51,21 @@ def main(script, description, presets, costs, argv=None):
     run(arguments)
 
 
-def _compare(arguments, script, extras):
+def _compare(arguments, script, extras, rules):
     if extras.variant is not None:
         raise UserError("--compare runs all memory rules; it does not go with --variant")
     output = arguments.output
     if output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
         output = Path("runs") / script / f"compare-{arguments.preset}"
-    paths = compare(dataclasses.replace(arguments, output=output), extras.seeds or [arguments.seed], extras.only)
+    arguments = dataclasses.replace(arguments, output=output)
+    paths = compare(arguments, extras.seeds or [arguments.seed], extras.only, rules=rules)
     for path in paths:
         if path.suffix == ".md":
             print(path.read_text(encoding="utf-8"))
         print(path)
 
 
-def _add_flags(parser):
+def _add_flags(parser, rules):
     parser.add_argument(
         "--variant",
         choices=VARIANTS,
@@ -75,4 +80,4 @@ def _add_flags(parser):
     parser.add_argument(
         "--seeds", type=parse_seed, nargs="+", metavar="N", help="with --compare: the seeds (default: --seed)"
     )
-    parser.add_argument("--only", nargs="+", choices=RULES, metavar="RULE", help=f"with --compare: {', '.join(RULES)}")
+    parser.add_argument("--only", nargs="+", choices=rules, metavar="RULE", help=f"with --compare: {', '.join(rules)}")

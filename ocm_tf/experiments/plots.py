@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import ScaledTranslation
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.metrics_table import read_metrics
@@ -131,7 +132,7 @@ def new_figure(title, subtitle, width, height):
     figure = Figure(figsize=(width, height), layout="constrained")
     # The empty second line makes the layout leave room for the subtitle, which is anchored to it.
     heading = figure.suptitle(f"{title}\n", x=0.1 / width, ha="left", size=14, weight="bold", color=INK)
-    subtitle = textwrap.shorten(subtitle, int(13 * width), placeholder=" …")  # an inch holds 13 letters
+    subtitle = textwrap.shorten(subtitle, int(11 * width), placeholder=" …")  # an inch holds 11 wide letters
     figure.add_artist(Annotation(subtitle, (0, 0), xycoords=heading, va="bottom", fontsize=10.5, color=GREY))
     return figure
 
@@ -188,17 +189,23 @@ def draw_counts(figure, axis, steps, edges, counts, label):
 
 
 def draw_stream(axes, run):
-    """Sets the batch axis of stacked panels, and marks with thin lines where a phase of the stream begins."""
-    starts = [start for start in run.observations.get("phase_starts", ()) if start > 0]
+    """Sets the batch axis of stacked panels, and marks with thin lines where a phase or domain of the stream begins."""
+    starts, domain_starts = (
+        [start for start in run.observations.get(name, ()) if start > 0] for name in ("phase_starts", "domain_starts")
+    )
     alpha = 0.7 if len(starts) <= 30 else 0.3
-    look = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (2, 2)), "alpha": alpha}
     for axis in axes:
         for start in starts:
+            look = {"color": GREY, "linewidth": 0.8, "linestyle": (0, (2, 2)), "alpha": alpha}
+            if start in domain_starts:
+                look = {"color": INK, "linewidth": 1.2}
             # Between the last batch of one phase and the first of the next, as steps count batches seen.
             axis.axvline(start + 0.5, zorder=1.5, **look)
         axis.set_xlim(0, run.last_step + 1)
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[-1].set_xlabel("stream batch" + (" (dotted lines: a new phase begins)" if len(starts) else ""))
+    meanings = ["dotted lines: a new phase begins"] if len(starts) > len(domain_starts) else []
+    meanings += ["black lines: a new domain"] if domain_starts else []
+    axes[-1].set_xlabel("stream batch" + (f" ({', '.join(meanings)})" if meanings else ""))
 
 
 def draw_expansions(axis, run):
@@ -207,9 +214,21 @@ def draw_expansions(axis, run):
     steps = steps[expanded > 0]
     if not len(steps):
         return
-    heights = np.full(len(steps), 1.03)
-    axis.plot(steps, heights, "v", color=VERMILION, clip_on=False, transform=axis.get_xaxis_transform())
-    axis.set_title("triangles: a component is added", loc="right", color=VERMILION, pad=12)
+    # Five points above the axis, whatever its height, and below the text.
+    above = axis.get_xaxis_transform() + ScaledTranslation(0, 5 / 72, axis.figure.dpi_scale_trans)
+    axis.plot(steps, np.ones(len(steps)), "v", color=VERMILION, clip_on=False, transform=above)
+    axis.set_title("triangles: a component is added", loc="right", color=VERMILION, pad=13)
+
+
+def draw_nll_lines(axis, run):
+    """Marks across an axis of NLLs the one of all test images, and the paper's where it has one."""
+    nll, paper = ((run.results.get(part) or {}).get("nll") for part in ("metrics", "paper"))
+    if nll is not None:
+        axis.axvline(nll, color=INK, linewidth=1.6, label=f"all test images: {nll:.2f}")
+    if paper is not None:
+        axis.axvline(paper, color=VERMILION, linewidth=1.6, linestyle="--", label=f"paper, full scale: {paper:.2f}")
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
 
 
 def save_figure(figure, path):

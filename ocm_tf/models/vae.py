@@ -275,6 +275,17 @@ class VAE(OnlineModel):
         Returns:
             float32 array of shape `(n,)`, in nats.
         """
+        return self.routed_log_likelihood(images, num_samples, batch_size, seed, routing_samples)[0]
+
+    def routed_log_likelihood(self, images, num_samples=1000, batch_size=64, seed=0, routing_samples=None):
+        """Estimates the log-likelihood as `log_likelihood` does and tells the component of each image.
+
+        Args:
+            images, num_samples, batch_size, seed, routing_samples: as for `log_likelihood`.
+
+        Returns:
+            `(bounds, routes)`: float32 array of shape `(n,)`, in nats, and int array of shape `(n,)`.
+        """
         images = self.checked(images)
         routes = self.route(images, routing_samples or num_samples, batch_size, seed)
         bounds = np.empty(len(images), np.float32)
@@ -282,7 +293,7 @@ class VAE(OnlineModel):
             rows = np.flatnonzero(routes == component)
             redrawn = self.component_bounds(images[rows], num_samples, batch_size, seed + 1, [int(component)])
             bounds[rows] = redrawn[:, 0]
-        return bounds
+        return bounds, routes
 
     # Use --------------------------------------------------------------------------------------------------------------
 

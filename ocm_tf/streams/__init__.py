@@ -1,6 +1,16 @@
 """The order in which images arrive."""
 
-from ocm_tf.streams.orders import class_sorted, first_per_class, label_groups, shuffled
+from ocm_tf.streams.domain_sequence import domain_sequence
+from ocm_tf.streams.orders import as_stored, class_sorted, evenly_spaced, first_per_class, label_groups, shuffled
 from ocm_tf.streams.stream import Stream
 
-__all__ = ["Stream", "class_sorted", "first_per_class", "label_groups", "shuffled"]
+__all__ = [
+    "Stream",
+    "as_stored",
+    "class_sorted",
+    "domain_sequence",
+    "evenly_spaced",
+    "first_per_class",
+    "label_groups",
+    "shuffled",
+]

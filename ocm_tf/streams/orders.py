@@ -23,6 +23,20 @@ def class_sorted(split, class_names, name="class-sorted"):
     return Stream(split.images, split.labels, starts, class_names, name, order)
 
 
+def as_stored(split, class_names, name="as-stored"):
+    """Leaves images in the order of the data set, as a single phase.
+
+    Args:
+        split: object with `images` and `labels`.
+        class_names: names of the labels.
+        name: how results call the stream.
+
+    Returns:
+        A `Stream`.
+    """
+    return Stream(split.images, split.labels, [0], class_names, name)
+
+
 def label_groups(split, class_names, classes_per_phase=2, seed=0, name="label-groups"):
     """Cuts the data into phases of consecutive classes and shuffles inside each phase.
 
@@ -50,7 +64,7 @@ def label_groups(split, class_names, classes_per_phase=2, seed=0, name="label-gr
     return Stream(split.images, split.labels, starts, class_names, name, order)
 
 
-def shuffled(split, class_names, num_images=None, seed=0, name="shuffled"):
+def shuffled(split, class_names, num_images=None, seed=0, name="shuffled", domain_names=None, class_domains=None):
     """Shuffles everything together, for joint training: the upper bound of any memory.
 
     Args:
@@ -59,6 +73,7 @@ def shuffled(split, class_names, num_images=None, seed=0, name="shuffled"):
         num_images: length of the stream; None for one pass. Each further pass is shuffled anew, the last may end early.
         seed: seed of the shuffles.
         name: how results call the stream.
+        domain_names, class_domains: as for `Stream`.
 
     Returns:
         A `Stream` of a single phase.
@@ -72,7 +87,7 @@ def shuffled(split, class_names, num_images=None, seed=0, name="shuffled"):
         raise ValueError(f"num_images must be at least 1, got {num_images}.")
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(total) for _ in range(-(-num_images // total))])[:num_images]
-    return Stream(split.images, split.labels, [0], class_names, name, order)
+    return Stream(split.images, split.labels, [0], class_names, name, order, domain_names, class_domains)
 
 
 def first_per_class(split, num_per_class):
@@ -96,3 +111,19 @@ def first_per_class(split, num_per_class):
     by_class = [np.flatnonzero(split.labels == label)[:num_per_class] for label in np.unique(split.labels)]
     order = np.sort(np.concatenate(by_class))
     return type(split)(split.images[order], split.labels[order])
+
+
+def evenly_spaced(split, num_images):
+    """Returns images at equal distances in the order of the data set, such that none of its parts is left out.
+
+    Args:
+        split: dataclass with `images` and `labels`.
+        num_images: most images to keep; None keeps all.
+
+    Returns:
+        An object of the type of `split`.
+    """
+    if num_images is None or num_images >= len(split.labels):
+        return split
+    kept = np.arange(num_images) * len(split.labels) // num_images
+    return type(split)(split.images[kept], split.labels[kept])

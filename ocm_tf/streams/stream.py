@@ -12,11 +12,21 @@ class StreamTruth(NamedTuple):
         labels: int array of shape `(n,)`, in the order of the stream.
         phase_starts: int array, the position at which each phase begins; the first is 0.
         class_names: tuple of str.
+        domain_names: tuple of str, the data sets that the stream is made of.
+        class_domains: int array of shape `(num_classes,)`, the domain of each class.
     """
 
     labels: np.ndarray
     phase_starts: np.ndarray
     class_names: tuple
+    domain_names: tuple
+    class_domains: np.ndarray
+
+    @property
+    def domain_starts(self):
+        """Positions at which a domain begins, an int array; only 0 where domains are mixed."""
+        domains, starts = self.class_domains[self.labels], self.phase_starts
+        return starts[(starts == 0) | (domains[starts] != domains[starts - 1])]
 
 
 class Stream:
@@ -32,6 +42,8 @@ class Stream:
         name: how results call the stream.
         order: int array of shape `(n,)`, the index of each arriving image, which may come more than once; None takes
             the images as they are. Images are copied batch by batch, so that a stream of many passes takes little room.
+        domain_names: names of the data sets it is made of; by default there is one domain, named as the stream.
+        class_domains: the domain of each class.
 
     Attributes:
         truth: `StreamTruth`, for evaluation only.
@@ -40,7 +52,17 @@ class Stream:
         ValueError: if the images are not uint8 of rank 4, or the parts do not fit together.
     """
 
-    def __init__(self, images, labels, phase_starts, class_names, name, order=None):
+    def __init__(
+        self,
+        images,
+        labels,
+        phase_starts,
+        class_names,
+        name,
+        order=None,
+        domain_names=None,
+        class_domains=None,
+    ):
         images, labels = np.asarray(images), np.asarray(labels)
         if images.dtype != np.uint8 or images.ndim != 4:
             raise ValueError(
@@ -52,8 +74,15 @@ class Stream:
         starts = np.asarray(phase_starts)
         if len(starts) == 0 or starts[0] != 0 or (np.diff(starts) <= 0).any() or starts[-1] >= len(order):
             raise ValueError(f"phase_starts must rise from 0 to below {len(order)}, got {starts.tolist()}.")
+        domain_names = (name,) if domain_names is None else tuple(domain_names)
+        class_domains = np.zeros(len(class_names), np.int64) if class_domains is None else np.asarray(class_domains)
+        if len(class_domains) != len(class_names) or not np.isin(class_domains, np.arange(len(domain_names))).all():
+            raise ValueError(
+                f"class_domains must give one of {len(domain_names)} domains for each of {len(class_names)} classes, "
+                f"got {class_domains.tolist()}."
+            )
         self._images, self._order, self.name = images, order, name
-        self.truth = StreamTruth(labels[order], starts, tuple(class_names))
+        self.truth = StreamTruth(labels[order], starts, tuple(class_names), domain_names, class_domains)
 
     def __len__(self):
         return len(self._order)

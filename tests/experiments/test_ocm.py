@@ -242,9 +242,9 @@ def test_parts_of_a_long_evaluation_have_draws_of_their_own(monkeypatch):
         def binarised(self, images, seed):
             return images
 
-        def log_likelihood(self, images, num_samples, seed, routing_samples):
+        def routed_log_likelihood(self, images, num_samples, seed, routing_samples):
             seeds.append((len(images), seed))
-            return -np.ones(len(images))
+            return -np.ones(len(images)), np.zeros(len(images), int)
 
     test = data.Split(tiny.make_images(5), np.zeros(5, int))
     assert ocm.evaluate(Model(), test, 3, seed=1)["nll"] == 1.0

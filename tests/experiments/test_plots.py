@@ -15,13 +15,15 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments import comparison_plots, ocm_plots, plots
+from ocm_tf.experiments import comparison_plots, domain_plots, ocm_plots, plots
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 DIGITS = load_digits()
 # A figure that needs the file.
 READERS = {"config.json": "samples", "results.json": "class_nll", "metrics.csv": "training"}
 READERS["observations.npz"] = "samples"
+# What a run on a single domain has.
+FIGURES = [name for name in ocm_plots.FIGURES if name not in domain_plots.FIGURES]
 
 
 def images_of(labels, random, size=8, channels=1):
@@ -134,7 +136,7 @@ def own_run(tmp_path):
 
 
 class TestFigures:
-    def check(self, run, paths, names=ocm_plots.FIGURES):
+    def check(self, run, paths, names=FIGURES):
         assert paths == [run / "figures" / f"{name}.png" for name in names]
         assert set((run / "figures").iterdir()) == set(paths)
         for path in paths:
@@ -204,6 +206,57 @@ class TestFigures:
         results = json.loads((own_run / "results.json").read_text())
         (own_run / "results.json").write_text(json.dumps({**results, "paper": {"nll": None}}))
         assert len(legend()) == 1
+
+
+def give_domains(run, names=("digits", "letters"), num_components=3):
+    """Adds to a run what one on a stream of several domains records besides."""
+    edit_observations(run, domain_names=np.array(names), domain_starts=np.array([0, 9][: len(names)]))
+    results = json.loads((run / "results.json").read_text())
+    with (run / "metrics.csv").open("a", newline="") as file:
+        for number, name in enumerate(names):
+            shares = np.eye(num_components)[number % num_components] * 0.9 + 0.1 / num_components
+            results["metrics"] |= {f"nll_{name}": 100.0 + number, f"num_test_{name}": 50}
+            results["metrics"] |= {f"routed_{name}_component_{k}": share for k, share in enumerate(shares)}
+            rows = [(9, 20 - number), (18, 10 + number)]
+            file.writelines(f"{step},round,,stored_{name},{count}\n" for step, count in rows)
+            file.writelines(f"{step},round,,stored_classes_{name},{count // 5}\n" for step, count in rows)
+    (run / "results.json").write_text(json.dumps(results))
+
+
+class TestDomainFigures:
+    def test_draws_all_of_a_stream_of_several_domains(self, own_run):
+        give_domains(own_run)
+        TestFigures().check(own_run, ocm_plots.draw_all(own_run), ocm_plots.FIGURES)
+
+    def test_shows_shares_and_counts_as_recorded(self, own_run):
+        give_domains(own_run)
+        run = plots.RunFiles(own_run)
+        routing = domain_plots.plot_domain_routing(run).axes[0]
+        shown = routing.images[0].get_array()
+        np.testing.assert_allclose(shown[0], [0.9 + 0.1 / 3, 0.1 / 3, 0.1 / 3])
+        assert [text.get_text() for text in routing.texts] == ["93%", "3%", "3%", "3%", "93%", "3%"]
+        assert [label.get_text() for label in routing.get_yticklabels()] == ["digits", "letters"]
+        memory = domain_plots.plot_domain_memory(run).axes[0]
+        # What is stored stays so until the end of the stream.
+        assert memory.lines[0].get_ydata().tolist() == [20, 10, 10]
+        legend = [text.get_text() for text in memory.get_legend().get_texts()]
+        assert legend == ["digits: 10 at the end", "letters: 11 at the end"]
+        nll = domain_plots.plot_domain_nll(run).axes[0]
+        assert [bar.get_width() for bar in nll.patches] == [100.0, 101.0]
+
+    def test_marks_the_start_of_a_domain_apart_from_that_of_a_phase(self, own_run):
+        give_domains(own_run)
+        edit_observations(own_run, phase_starts=np.array([0, 4, 9]))
+        axis = domain_plots.plot_domain_memory(plots.RunFiles(own_run)).axes[0]
+        phase, domain = (line for line in axis.lines if len(set(line.get_xdata())) == 1)
+        assert (phase.get_xdata()[0], domain.get_xdata()[0]) == (4.5, 9.5)
+        assert phase.get_color() == plots.GREY and domain.get_color() == plots.INK
+
+    def test_leaves_out_what_a_single_domain_or_component_has_not(self, own_run):
+        give_domains(own_run, num_components=1)
+        assert domain_plots.plot_domain_routing(plots.RunFiles(own_run)) is None
+        give_domains(own_run, names=("digits",))
+        assert all(plot(plots.RunFiles(own_run)) is None for plot in domain_plots.FIGURES.values())
 
 
 class TestTile:
@@ -324,6 +377,23 @@ class TestComparison:
         assert len(colours) == 2
         above_best = class_map.images[0].get_array()
         assert above_best.tolist() == [[14, 20], [10, 0], [0, 3]]
+
+    def test_tells_of_each_domain(self, tmp_path):
+        for seed, first in ((0, 80.0), (1, 82.0)):
+            write_result(tmp_path, f"similar-seed{seed}", 100.0)
+            path = tmp_path / f"similar-seed{seed}" / "results.json"
+            results = json.loads(path.read_text())
+            results["metrics"] |= {"nll_a": first, "num_test_a": 3, "stored_a": 7}
+            results["metrics"] |= {"nll_b": 120.0, "num_test_b": 3, "stored_b": 0}
+            path.write_text(json.dumps(results))
+        rows = comparison_plots.collect(tmp_path)
+        lines = comparison_plots.comparison_table(rows).splitlines()
+        assert "| paper, full scale | a: NLL (stored) | b: NLL (stored) | seconds |" in lines[0]
+        assert "| 81.00 (7) | 120.00 (0) |" in lines[2]
+        assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
+        columns = comparison_plots.plot_comparison(rows).axes[1]
+        assert [label.get_text() for label in columns.get_xticklabels()] == ["a", "b"]
+        assert "NLL per domain" in columns.get_title(loc="left")
 
     def test_does_without_classes_and_counts(self, tmp_path):
         write_result(tmp_path, "similar-seed0", 118.0, memory=None, components=None)

@@ -255,8 +255,10 @@ def test_the_chosen_bound_is_the_highest_and_so_never_below_the_mean(mixture):
 
 
 def test_the_log_likelihood_is_drawn_anew_under_the_chosen_component(mixture):
-    log_likelihoods = mixture.log_likelihood(BINARY, 20, seed=2)
+    log_likelihoods, told_routes = mixture.routed_log_likelihood(BINARY, 20, seed=2)
+    np.testing.assert_array_equal(mixture.log_likelihood(BINARY, 20, seed=2), log_likelihoods)
     routes = mixture.route(BINARY, 20, seed=2)
+    np.testing.assert_array_equal(told_routes, routes)
     assert len(set(routes.tolist())) > 1
     for component in set(routes.tolist()):
         rows = routes == component

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocm_tf.streams import Stream, class_sorted, first_per_class, label_groups, shuffled
+from ocm_tf.streams import Stream, as_stored, class_sorted, evenly_spaced, first_per_class, label_groups, shuffled
 
 NAMES = tuple("abcdefghij")
 
@@ -108,6 +108,37 @@ def test_first_per_class_keeps_the_order_of_the_data_set():
 def test_first_per_class_names_the_size_of_the_smallest_class():
     with pytest.raises(ValueError, match="4 images per class wanted, the smallest class has 3"):
         first_per_class(make_split([3, 1, 3, 1, 1, 3, 3]), 4)
+
+
+def test_as_stored_changes_nothing():
+    split = make_split([3, 1, 2])
+    stream = as_stored(split, NAMES, "stored")
+    assert places(stream.images_at(slice(None))).tolist() == [0, 1, 2] and stream.truth.labels.tolist() == [3, 1, 2]
+    assert stream.truth.phase_starts.tolist() == [0] and stream.name == "stored"
+
+
+def test_evenly_spaced_takes_from_every_part():
+    split = make_split(np.arange(10))
+    kept = evenly_spaced(split, 4)
+    assert places(kept.images).tolist() == kept.labels.tolist() == [0, 2, 5, 7]
+    assert evenly_spaced(split, None) is evenly_spaced(split, 10) is evenly_spaced(split, 11) is split
+
+
+def test_a_stream_is_one_domain_unless_told_otherwise():
+    split = make_split([0, 1, 0, 1])
+    alone = Stream(split.images, split.labels, [0], "ab", "alone").truth
+    assert alone.domain_names == ("alone",) and alone.class_domains.tolist() == [0, 0]
+    assert alone.domain_starts.tolist() == [0]
+    mixed = shuffled(split, "ab", domain_names=["one", "two"], class_domains=[0, 1]).truth
+    assert mixed.domain_names == ("one", "two") and mixed.class_domains.tolist() == [0, 1]
+    assert mixed.domain_starts.tolist() == [0]
+
+
+@pytest.mark.parametrize("class_domains", [[0], [0, 2], [0, -1], [0, 0, 1]])
+def test_every_class_needs_a_domain(class_domains):
+    split = make_split([0, 1])
+    with pytest.raises(ValueError, match="class_domains must give one of 2 domains for each of 2 classes"):
+        Stream(split.images, split.labels, [0], "ab", "name", None, ["one", "two"], class_domains)
 
 
 def test_batches_hold_images_and_nothing_else():

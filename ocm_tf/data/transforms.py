@@ -1,0 +1,50 @@
+"""Fixed changes of all images, which make another visibly different domain of a data set: `NAME:inverted` and so on."""
+
+import dataclasses
+
+import numpy as np
+
+from ocm_tf.data.split import Split
+
+TRANSFORMS = {
+    "inverted": ("grey values or colours inverted", lambda images: 255 - images),
+    "transposed": ("rows and columns exchanged", lambda images: np.ascontiguousarray(images.swapaxes(1, 2))),
+}
+"""Each transform by name: what to say of it, and a function of uint8 images `(n, height, width, channels)`."""
+
+
+def split_transform(name):
+    """Separates the transform from the name of a data set.
+
+    Args:
+        name: any name of a data set, such as `"digits:inverted"`.
+
+    Returns:
+        `(name, transform)`, the transform `None` where the name has none.
+    """
+    base, _, transform = str(name).rpartition(":")
+    # `folder:inverted` is a user's folder of that name.
+    if transform in TRANSFORMS and base not in ("", "folder", "npz"):
+        return base, transform
+    return name, None
+
+
+def apply_transform(dataset, transform):
+    """Transforms the images of both splits; the labels stay.
+
+    Args:
+        dataset: a `Dataset`.
+        transform: a key of `TRANSFORMS`.
+
+    Returns:
+        dataset: a `Dataset` named `NAME:TRANSFORM`, with a note on the change.
+    """
+    description, change = TRANSFORMS[transform]
+    train, test = (Split(change(split.images), split.labels) for split in (dataset.train, dataset.test))
+    spec = dataclasses.replace(
+        dataset.spec,
+        name=f"{dataset.spec.name}:{transform}",
+        image_shape=train.images.shape[1:],
+        note="; ".join(filter(None, (dataset.spec.note, description))),
+    )
+    return dataclasses.replace(dataset, train=train, test=test, spec=spec)
