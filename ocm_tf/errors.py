@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The message says what is wrong and what to do; scripts print it as one line and exit with status 2.
     """
+
+
+class DivergedError(UserError, ValueError):
+    """Reports a model whose loss, bound or features are no numbers any more; other settings may mend it."""

@@ -5,6 +5,7 @@ import pathlib
 import sys
 
 from ocm_tf.errors import UserError
+from ocm_tf.experiments.ablation_plots import draw_studies, holds_studies
 from ocm_tf.experiments.comparison_plots import RUN_NAME, draw_comparison
 from ocm_tf.experiments.ocm_plots import FIGURES, draw_all
 from ocm_tf.experiments.script import run_script
@@ -16,9 +17,12 @@ def parse(argv=None):
         description=__doc__,
         epilog="A directory that holds runs named LABEL-seedNUMBER is a comparison: from the results.json of "
         "each, comparison.md (mean and standard deviation over seeds) and figures/comparison.png are written "
-        "into it. Takes a few seconds per directory.",
+        "into it. So it is for the output of ocm_ablations.py: a table and a figure for each study. Takes a few "
+        "seconds per directory.",
     )
-    parser.add_argument("run_dirs", metavar="RUN_DIR", nargs="+", type=pathlib.Path, help="run or comparison")
+    parser.add_argument(
+        "run_dirs", metavar="RUN_DIR", nargs="+", type=pathlib.Path, help="run, comparison or ablation studies"
+    )
     parser.add_argument(
         "--only", metavar="NAME", nargs="+", choices=list(FIGURES), default=list(FIGURES),
         help=f"which figures of a run to draw, of: {', '.join(FIGURES)} (default: all)",
@@ -38,7 +42,10 @@ def redraw(directory, names):
         raise UserError(f"{directory} is not a directory")
     if is_comparison(directory):
         paths, missing = draw_comparison(directory)
-        left_out = [f"{run.label}-seed{run.seed} (not finished)" for run in missing]
+        left_out = _names(missing)
+    elif holds_studies(directory):
+        paths, missing = draw_studies(directory)
+        left_out = _names(missing)
     else:
         paths = draw_all(directory, names)
         drawn = {path.stem for path in paths}
@@ -47,6 +54,10 @@ def redraw(directory, names):
         print(path)
     if left_out:
         print(f"left out in {directory}: {', '.join(left_out)}")
+
+
+def _names(missing):
+    return [f"{run.label}-seed{run.seed} (not finished)" for run in missing]
 
 
 def main(argv=None):

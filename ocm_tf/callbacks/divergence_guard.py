@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from ocm_tf.errors import UserError
+from ocm_tf.errors import DivergedError
 
 
 class DivergenceGuard(keras.callbacks.Callback):
@@ -15,4 +15,5 @@ class DivergenceGuard(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         loss = (logs or {}).get("loss")
         if loss is not None and not np.isfinite(loss):
-            raise UserError(f"training has diverged: the loss is {loss} at batch {batch + 1}; lower the learning rate")
+            where = f"the loss is {loss} at batch {batch + 1}"
+            raise DivergedError(f"training has diverged: {where}; lower the learning rate")

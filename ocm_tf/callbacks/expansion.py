@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from ocm_tf.errors import DivergedError
+
 
 class Expansion(keras.callbacks.Callback):
     """Adds a component when the likelihood bound on the memories jumps  [OCM, Algorithm 2, Eq. 25].
@@ -114,10 +116,10 @@ def expansion_due(bound, last_bound, threshold, reference="on_expand"):
         `(due, last_bound)`, with the R_last of the next round.
 
     Raises:
-        ValueError: if the bound is not finite.
+        DivergedError: if the bound is not finite.
     """
     if not np.isfinite(bound):
-        raise ValueError(f"The bound on the memories is {bound}: the model has diverged. Try a lower learning rate.")
+        raise DivergedError(f"the bound on the memories is {bound}: the model has diverged; lower the learning rate")
     if last_bound is None:
         return False, bound
     due = abs(bound - last_bound) > threshold

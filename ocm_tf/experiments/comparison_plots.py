@@ -33,6 +33,7 @@ class ComparedRun:
     memory_samples: float = math.nan
     num_components: float = math.nan
     wall_seconds: float = math.nan
+    changes: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +99,7 @@ def _read_run(path, label, seed):
             domain_nll={name: float(metrics[f"nll_{name}"]) for name in domains},
             domain_stored={name: float(metrics.get(f"stored_{name}", 0)) for name in domains},
             paper_nll=_number(results["paper"].get("nll")),
+            changes=results.get("changes", {}),
             **{name: _number(results[name]) for name in ("memory_samples", "num_components", "wall_seconds")},
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -168,19 +170,34 @@ def comparison_table(rows, order=None):
     heads += [f"{name}: NLL (stored)" for name in domains] + ["seconds", "n"]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
     for summary in summaries:
-        deviation = "" if summary.nll_std is None else f" ± {summary.nll_std:.2f}"
         cells = [
             summary.label,
             f"{summary.memory_samples:,.0f}",
-            f"{summary.num_components:.1f}".removesuffix(".0"),
-            f"{summary.nlls.mean():.2f}{deviation}",
+            format_count(summary.num_components),
+            format_mean(summary.nlls),
             f"{summary.paper_nll:.2f}",
             *(f"{summary.domain_nll[name]:.2f} ({summary.domain_stored[name]:,.0f})" for name in domains),
             f"{summary.wall_seconds:,.0f}",
             str(len(summary.nlls)),
         ]
-        lines.append("| " + " | ".join("–" if cell == "nan" else cell for cell in cells) + " |")
+        lines.append(table_line(cells))
     return "\n".join(lines) + "\n"
+
+
+def format_count(mean):
+    """Writes the mean of counts, with one decimal where it is no whole number."""
+    return f"{mean:.1f}".removesuffix(".0")
+
+
+def format_mean(values):
+    """Writes mean ± standard deviation (n - 1 in the denominator) of an array, the mean alone of a single value."""
+    deviation = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{deviation}"
+
+
+def table_line(cells):
+    """Writes one line of a Markdown table, with a dash for what is not a number."""
+    return "| " + " | ".join("–" if cell == "nan" else cell for cell in cells) + " |"
 
 
 @plots.styled
@@ -207,7 +224,7 @@ def plot_comparison(rows, order=None, class_names=None):
     columns = _shared_keys(parts)
     width = 7 + (min(3 + 0.5 * len(columns), 10) if columns else 0)
     height = max(2.4 + 0.46 * len(summaries), 3.4)
-    figure = plots.new_figure("Negative log-likelihood after the stream", _subtitle(rows), width, height)
+    figure = plots.new_figure("Negative log-likelihood after the stream", describe_runs(rows), width, height)
     panels = figure.subplots(
         1, 2 if columns else 1, squeeze=False, sharey=True, width_ratios=[6, width - 6] if columns else None
     )[0]
@@ -219,7 +236,7 @@ def plot_comparison(rows, order=None, class_names=None):
     return figure
 
 
-def _subtitle(rows):
+def describe_runs(rows):
     """Says in one line what the finished runs have in common and which seeds they had."""
     finished = [row for row in rows if row.finished]
     presets = ", ".join(sorted({str(row.preset) for row in finished}))
@@ -274,6 +291,11 @@ def _draw_map(figure, axis, values, kind, names):
             )  # fmt: skip
 
 
+def describe_missing(rows):
+    """Writes a line that names the runs that have not finished."""
+    return "Not finished: " + ", ".join(f"{row.label} (seed {row.seed})" for row in rows) + ".\n"
+
+
 def is_dynamic(label):
     """Tells whether a label names a model that grows, which the comparison colours apart."""
     return label.startswith("dynamic")
@@ -299,7 +321,7 @@ def draw_comparison(runs_root, order=None):
     figure = plot_comparison(rows, order, _class_names(runs_root, rows))
     text = comparison_table(rows, order)
     if missing:
-        text += "\nNot finished: " + ", ".join(f"{row.label} (seed {row.seed})" for row in missing) + ".\n"
+        text += "\n" + describe_missing(missing)
     picture, table = runs_root / "figures" / "comparison.png", runs_root / "comparison.md"
     plots.save_figure(figure, picture)
     write_atomically(table, lambda path: path.write_text(text, encoding="utf-8"))

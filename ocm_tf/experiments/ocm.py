@@ -1,6 +1,5 @@
 """One OCM run: stream, model, memory and callbacks put together from settings, trained, evaluated and saved."""
 
-import gc
 from dataclasses import replace
 
 import keras
@@ -13,7 +12,8 @@ from ocm_tf.callbacks.expansion import Expansion
 from ocm_tf.callbacks.memory_transfer import MemoryTransfer
 from ocm_tf.callbacks.progress import Progress
 from ocm_tf.callbacks.reservoir_transfer import ReservoirTransfer
-from ocm_tf.errors import UserError
+from ocm_tf.errors import DivergedError, UserError
+from ocm_tf.experiments.bound_tracker import BoundTracker
 from ocm_tf.experiments.domain_metrics import class_groups, nll_by_domain, routed_by_domain, stored_by_domain
 from ocm_tf.experiments.ocm_config import paper_values, scheduled_long_term_size, scheduled_updates
 from ocm_tf.experiments.ocm_plots import draw_all
@@ -65,9 +65,9 @@ def run(arguments, say=print):
     if total == 0:
         raise UserError(f"The stream has {len(stream)} images, fewer than one batch of {config.arrival_size}.")
     with RunDirectory(arguments.output).open(arguments, data_source=data.describe_sources(datasets)) as directory:
-        recorder = OCMRecorder(
-            directory.metrics, stream, config.arrival_size, -(-config.short_term_capacity // config.batch_size), **rules
-        )
+        tracker = None if config.track_bounds is None else BoundTracker(test.images, config.track_bounds, seed=seed)
+        round_batches = -(-config.short_term_capacity // config.batch_size)
+        recorder = OCMRecorder(directory.metrics, stream, config.arrival_size, round_batches, **rules, tracker=tracker)
         # Also when a resumed run has no batch left and `fit` is not called.
         recorder.set_model(model)
         callbacks = [rule for rule in rules.values() if rule is not None]
@@ -98,9 +98,6 @@ def run(arguments, say=print):
     figures = draw_all(arguments.output)
     say(f"NLL {metrics['nll']:.2f} nats per image, {model.num_components} component(s); {len(figures)} figures and")
     say(f"the model are in {arguments.output}")
-    # Compiled functions refer back to their model; without this a comparison of many runs would keep them all.
-    keras.backend.clear_session()
-    gc.collect()
     return metrics
 
 
@@ -275,6 +272,9 @@ def evaluate(model, test, num_samples, seed, routing_samples=None, say=None, tru
         dict: `log_likelihood` and `nll`, means over all images in nats per image, and `nll_class_<c>`, where the
         classes of a domain that has very many count as one; for each of several domains, what `nll_by_domain` and
         `routed_by_domain` give.
+
+    Raises:
+        DivergedError: if the bound of an image is not finite.
     """
     inputs = np.asarray(model.binarised(test.images, seed))
     bounds, routes = [], []
@@ -287,6 +287,9 @@ def evaluate(model, test, num_samples, seed, routing_samples=None, say=None, tru
         if say is not None and start + len(part) < len(inputs) and start % (4 * _EVALUATED_TOGETHER) == 0:
             say(f"evaluated {start + len(part)} of {len(inputs)} test images")
     nlls, labels = -np.concatenate(bounds).astype(np.float64), test.labels
+    if not np.isfinite(nlls).all():
+        count = np.count_nonzero(~np.isfinite(nlls))
+        raise DivergedError(f"training has diverged: {count} test images have no finite bound; lower the learning rate")
     groups = labels if truth is None else class_groups(truth)[0][labels]
     metrics = {"log_likelihood": float(-nlls.mean()), "nll": float(nlls.mean())}
     metrics |= {f"nll_class_{group}": float(nlls[groups == group].mean()) for group in np.unique(groups)}

@@ -1,9 +1,8 @@
 """The comparison of OCM's memory rules: the same stream and model, what is remembered alone differs."""
 
-import dataclasses
-
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import draw_comparison
+from ocm_tf.experiments.run_series import make_runs, varied
 from ocm_tf.quiet import import_tensorflow
 
 RULES = {
@@ -49,7 +48,7 @@ def compare(arguments, seeds, only=None, say=print, rules=RULES):
     """Runs every memory rule, single and dynamic, over several seeds; skips what is finished, resumes what is not.
 
     Each run is a run directory `<label>-seed<k>` of its own below `arguments.output`; the table and the figure are made
-    from their results alone.
+    from their results alone. A run that fails does not stop the others.
 
     Args:
         arguments: `Arguments` whose config is an `OCMConfig`.
@@ -59,35 +58,22 @@ def compare(arguments, seeds, only=None, say=print, rules=RULES):
         rules: `RULES` or `DOMAIN_RULES`.
 
     Returns:
-        Paths of the table and the figure.
+        paths: list of the table and the figure.
+        failures: `{name of the run: message}`.
     """
+    changes_of = labels(only, rules)
     # TensorFlow takes seconds to import; a wrong label should not.
-    tf = import_tensorflow(arguments.threads)
-    # Each run's model is traced once, which TensorFlow takes for one model traced again and again.
-    tf.get_logger().setLevel("ERROR")
+    import_tensorflow(arguments.threads)
     from ocm_tf.experiments.ocm import run
 
-    runs = [(label, changes, seed) for seed in seeds for label, changes in labels(only, rules).items()]
-    for number, (label, changes, seed) in enumerate(runs, 1):
-        output = arguments.output / f"{label}-seed{seed}"
-        if (output / "results.json").exists() and not arguments.overwrite:
-            say(f"[{number}/{len(runs)}] {output.name}: finished before")
-            continue
-        say(f"[{number}/{len(runs)}] {output.name}")
-        config = dataclasses.replace(arguments.config, **changes)
-        run(
-            dataclasses.replace(
-                arguments,
-                config=config,
-                seed=seed,
-                output=output,
-                resume=not arguments.overwrite,
-                changes={**arguments.changes, **changes},
-            ),
-            say,
-        )
+    planned = [
+        varied(arguments, f"{label}-seed{seed}", seed, changes)
+        for seed in seeds
+        for label, changes in changes_of.items()
+    ]
+    failures = make_runs(planned, run, say)
     paths, _ = draw_comparison(arguments.output, list(labels(rules=rules)))
-    return paths
+    return paths, failures
 
 
 def _slug(name):

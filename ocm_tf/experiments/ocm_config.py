@@ -54,6 +54,7 @@ _AT_LEAST_ONE = (
     "expansion_samples",
     "eval_samples",
     "routing_samples",
+    "track_bounds",
 )
 
 
@@ -154,6 +155,9 @@ class OCMConfig:
     routing_samples: int | None = setting(
         None, "latent draws by which a test image is routed to a component; none takes eval_samples"
     )
+    track_bounds: int | None = setting(
+        None, "rounds from one measurement of the bounds of memory and test images to the next; none measures none"
+    )
 
     def __post_init__(self):
         """Refuses values that would stop a run half way, or at its end.
@@ -231,6 +235,7 @@ SMALL = replace(
     expansion_threshold=15.0,
     expansion_samples=100,
     eval_samples=100,
+    track_bounds=1,
 )
 
 STREAM = replace(

@@ -107,6 +107,25 @@ def plot_bound(run):
 
 
 @plots.styled
+def plot_tracked_bounds(run):
+    """Draws the bound of samples in memory (source) and of test images (target) over the stream."""
+    steps, source = run.series("round", "memory_bound")
+    if not len(steps):
+        return None
+    figure = plots.new_figure("Bound of the memories and of test images", run.subtitle, 10, 4.6)
+    axis = figure.subplots()
+    look = {"marker": _marker(steps), "markersize": 4, "linewidth": 1.6}
+    axis.plot(steps, source, color=GREEN, label="source: samples in memory", **look)
+    axis.plot(*run.series("round", "test_bound"), color=BLUE, label="target: test images of all classes", **look)
+    axis.set_ylabel("mean bound (nats per image)")
+    # Above the triangles that mark expansions.
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1.05), ncols=2, borderaxespad=0.2)
+    plots.draw_expansions(axis, run)
+    plots.draw_stream([axis], run)
+    return figure
+
+
+@plots.styled
 def plot_class_nll(run):
     """Draws the negative log-likelihood per class after the stream."""
     metrics = run.results.get("metrics", {})
@@ -185,6 +204,7 @@ FIGURES = {
     "memory_grid": plot_memory_grid,
     "memory_classes": plot_memory_classes,
     "bound": plot_bound,
+    "tracked_bounds": plot_tracked_bounds,
     "class_nll": plot_class_nll,
     "scores": plot_scores,
     "training": plot_training,

@@ -22,15 +22,16 @@ class OCMRecorder(keras.callbacks.Callback):
         round_batches: batches in a round, for memories that have no short-term memory to tell.
         transfer: the run's `MemoryTransfer`, or None.
         expansion: the run's `Expansion`, or None.
+        tracker: `BoundTracker`, or None.
     """
 
-    def __init__(self, metrics, stream, arrival_size, round_batches, transfer=None, expansion=None):
+    def __init__(self, metrics, stream, arrival_size, round_batches, transfer=None, expansion=None, tracker=None):
         super().__init__()
         self.metrics, self.stream = metrics, stream
         self.arrival_size, self.round_batches = arrival_size, round_batches
-        self.transfer, self.expansion = transfer, expansion
+        self.transfer, self.expansion, self.tracker = transfer, expansion, tracker
         self.groups, self.group_names = class_groups(stream.truth)
-        self.num_batches = 0
+        self.num_batches = self.num_rounds = 0
         self.grids = []  # (batch, positions of up to 64 stored samples)
         self.rounds = []  # (batch, scores, picked)
 
@@ -52,6 +53,7 @@ class OCMRecorder(keras.callbacks.Callback):
             self._record_round(memory)
 
     def _record_round(self, memory):
+        self.num_rounds += 1
         values = {"num_components": self.model.num_components}
         if memory.long_term is not None:
             positions = memory.long_term.read().positions
@@ -67,6 +69,8 @@ class OCMRecorder(keras.callbacks.Callback):
             _, scores, picked = self.transfer.last_round
             values |= {"num_transferred": len(picked), "score_mean": scores.mean()}
             self.rounds.append((self.num_batches, scores.round(5).tolist(), picked.tolist()))
+        if self.tracker is not None:
+            values |= self.tracker.measure(self.model, self.num_rounds)
         self.metrics.append(self.num_batches, "round", None, values)
 
     def _grid(self, positions):
@@ -110,10 +114,11 @@ class OCMRecorder(keras.callbacks.Callback):
 
     def get_state(self):
         """Returns what a resumed run needs to go on alike, as a dict for JSON."""
-        return {"num_batches": self.num_batches, "grids": self.grids, "rounds": self.rounds}
+        counts = {"num_batches": self.num_batches, "num_rounds": self.num_rounds}
+        return {**counts, "grids": self.grids, "rounds": self.rounds}
 
     def set_state(self, state):
         """Takes up the state of `get_state`."""
-        self.num_batches = state["num_batches"]
+        self.num_batches, self.num_rounds = state["num_batches"], state["num_rounds"]
         self.grids = [tuple(grid) for grid in state["grids"]]
         self.rounds = [tuple(round_) for round_ in state["rounds"]]

@@ -6,6 +6,7 @@ from pathlib import Path
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.ocm_comparison import RULES, compare
 from ocm_tf.experiments.ocm_config import VARIANTS, variant_changes
+from ocm_tf.experiments.run_series import report_failures
 from ocm_tf.experiments.settings import parse_arguments, parse_seed
 from ocm_tf.quiet import import_tensorflow
 
@@ -20,6 +21,9 @@ def main(script, description, presets, costs, argv=None, rules=RULES):
         costs: `{name: one line on what the preset costs}`.
         argv: the command line; None takes the process' own.
         rules: what `--compare` compares.
+
+    Returns:
+        the exit status, 1 if a run of a comparison failed.
     """
 
     def extend(parser):
@@ -29,8 +33,7 @@ def main(script, description, presets, costs, argv=None, rules=RULES):
     arguments = parse_arguments(argv, presets=presets, extend=extend, **texts)
     extras = arguments.extras
     if extras.compare:
-        _compare(arguments, script, extras, rules)
-        return
+        return _compare(arguments, script, extras, rules)
     if extras.seeds is not None or extras.only is not None:
         raise UserError("--seeds and --only go with --compare; a single run takes --seed")
     if extras.variant is not None:
@@ -49,6 +52,7 @@ def main(script, description, presets, costs, argv=None, rules=RULES):
     from ocm_tf.experiments.ocm import run
 
     run(arguments)
+    return 0
 
 
 def _compare(arguments, script, extras, rules):
@@ -58,11 +62,12 @@ def _compare(arguments, script, extras, rules):
     if output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
         output = Path("runs") / script / f"compare-{arguments.preset}"
     arguments = dataclasses.replace(arguments, output=output)
-    paths = compare(arguments, extras.seeds or [arguments.seed], extras.only, rules=rules)
+    paths, failures = compare(arguments, extras.seeds or [arguments.seed], extras.only, rules=rules)
     for path in paths:
         if path.suffix == ".md":
             print(path.read_text(encoding="utf-8"))
         print(path)
+    return report_failures(failures)
 
 
 def _add_flags(parser, rules):

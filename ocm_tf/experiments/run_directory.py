@@ -54,6 +54,25 @@ class RunDirectory:
         self.resumed = False
         self._identity, self._lock, self._seconds_before, self._opened = None, None, 0.0, time.monotonic()
 
+    def is_finished(self, arguments):
+        """Tells whether the directory holds a finished run of just these arguments; touches nothing.
+
+        Raises:
+            UserError: if a run of other settings has finished there, so that its results are not taken for these.
+        """
+        if not self._is_finished():
+            return False
+        saved, run = self._saved_config(), _describe_run(arguments)
+        # A run of an older version lacks the settings that came since.
+        known = {name: value for name, value in run["settings"].items() if name in saved["settings"]}
+        differences = _differences(saved, {**run, "settings": known})
+        if differences:
+            raise UserError(
+                f"{self.path} holds a finished run of other settings ({'; '.join(differences)}); --overwrite replaces "
+                "it, --output DIR makes another"
+            )
+        return True
+
     def open(self, arguments, *, data_source, jit_compile=False):
         """Makes the directory, or takes up an unfinished run, and locks it against other processes.
 

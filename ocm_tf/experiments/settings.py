@@ -215,7 +215,8 @@ def unknown(kind, name, known):
     """Composes the message on an unknown name: the closest known one, then all of them."""
     close = difflib.get_close_matches(name, known, n=1)
     guess = f"; did you mean {close[0]!r}?" if close else ";"
-    return f"unknown {kind} {name!r}{guess} {kind}s: {', '.join(known)}"
+    kinds = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+    return f"unknown {kind} {name!r}{guess} {kinds}: {', '.join(known)}"
 
 
 class _Parser(argparse.ArgumentParser):

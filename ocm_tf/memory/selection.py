@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ocm_tf.errors import DivergedError
+
 SELECTIONS = ("similar", "dissimilar", "random")
 
 
@@ -22,13 +24,15 @@ def select_samples(scores, selection="similar", threshold=None, max_selected=Non
         int array of chosen indices, in order of preference; ties keep the order of arrival.
 
     Raises:
-        ValueError: if `selection` is unknown or a score is NaN.
+        ValueError: if `selection` is unknown.
+        DivergedError: if a score is NaN.
     """
     scores = np.asarray(scores)
     if selection not in SELECTIONS:
         raise ValueError(f"selection must be one of {SELECTIONS}, got {selection!r}.")
     if np.isnan(scores).any():
-        raise ValueError(f"{int(np.isnan(scores).sum())} of {len(scores)} scores are NaN: the model has diverged.")
+        count = int(np.isnan(scores).sum())
+        raise DivergedError(f"{count} of {len(scores)} scores are NaN: the model has diverged; lower the learning rate")
     if selection == "random":
         return rng.permutation(len(scores))[:max_selected]
     if selection == "similar":

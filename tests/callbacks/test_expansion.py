@@ -9,6 +9,7 @@ import pytest
 
 from ocm_tf.callbacks import Expansion, MemoryTransfer
 from ocm_tf.callbacks.expansion import expansion_due
+from ocm_tf.errors import DivergedError
 from tests import tiny
 from tests.tiny import StandIn, drive, make_memory, make_samples
 
@@ -68,7 +69,7 @@ def test_a_jump_must_exceed_the_threshold_and_may_go_either_way():
 
 @pytest.mark.parametrize("bound", [np.nan, np.inf, -np.inf])
 def test_a_bound_that_is_no_number_stops_the_run(bound):
-    with pytest.raises(ValueError, match="the model has diverged"):
+    with pytest.raises(DivergedError, match="the model has diverged"):
         expansion_due(bound, -100.0, 10.0)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ocm_tf.callbacks import MemoryTransfer
+from ocm_tf.errors import DivergedError
 from ocm_tf.memory import kernel_scores
 from tests.tiny import StandIn, assert_aligned, assert_equal_samples, drive, make_memory, make_samples
 
@@ -300,5 +301,5 @@ def test_features_that_are_not_numbers_stop_the_run():
     memory = make_memory(8, 60, BATCH, image_shape=SHAPE)
     model = StandIn(memory)
     model.features = lambda images, components: np.full((len(images), 2), np.nan)
-    with pytest.raises(ValueError, match="8 of 8 scores are NaN: the model has diverged"):
+    with pytest.raises(DivergedError, match="8 of 8 scores are NaN: the model has diverged"):
         drive(model, [MemoryTransfer(skip_first_round=False)], 8, BATCH)

@@ -14,8 +14,17 @@ import pytest
 import ocm_tf
 from ocm_tf import data
 from ocm_tf.callbacks import Expansion, MemoryTransfer
-from ocm_tf.errors import UserError
-from ocm_tf.experiments import ocm, ocm_comparison, ocm_config, ocm_script, parse_arguments, read_metrics, run_script
+from ocm_tf.errors import DivergedError, UserError
+from ocm_tf.experiments import (
+    ocm,
+    ocm_comparison,
+    ocm_config,
+    ocm_script,
+    parse_arguments,
+    read_metrics,
+    run_script,
+    run_series,
+)
 from ocm_tf.experiments.ocm_config import PAPER, PRESETS, RELEASE, TINY, VARIANTS
 from ocm_tf.memory import CooperativeMemory, RandomReplacementMemory
 from ocm_tf.models import VAE, VAEMixture
@@ -252,6 +261,14 @@ def test_parts_of_a_long_evaluation_have_draws_of_their_own(monkeypatch):
     assert seeds == [(2, 2), (2, 6), (1, 10)]
 
 
+def test_an_evaluation_without_a_finite_bound_is_a_divergence():
+    model = tiny.make_vae()
+    model.decoder.weights[-1].assign(np.full(tiny.NUM_PIXELS, np.nan))
+    test = data.Split(tiny.make_images(3), np.zeros(3, int))
+    with pytest.raises(DivergedError, match="3 test images have no finite bound; lower the learning rate"):
+        ocm.evaluate(model, test, 2, seed=0)
+
+
 # A run ----------------------------------------------------------------------------------------------------------------
 
 
@@ -318,6 +335,9 @@ def test_the_table_tells_of_every_batch_and_every_round(finished):
     _, bounds = values_of(rows, "round", "bound")
     # A round expands where the bound has jumped since the round before.
     np.testing.assert_array_equal(np.abs(np.diff(bounds)) > JUMP, expanded[1:])
+    for metric in ("memory_bound", "test_bound"):
+        tracked_steps, tracked = values_of(rows, "round", metric)
+        assert tracked_steps.tolist() == [5, 10, 15, 20, 25] and np.isfinite(tracked).all()
     assert values_of(rows, "evaluate", "nll")[1].tolist() == [results["metrics"]["nll"]]
 
 
@@ -504,9 +524,11 @@ def test_a_comparison_runs_every_rule_with_every_seed_and_skips_what_is_finished
     made, drawn = [], []
     monkeypatch.setattr(ocm, "run", lambda arguments, say: made.append(arguments))
     monkeypatch.setattr(ocm_comparison, "draw_comparison", lambda path, labels: (drawn.append(labels), ([], None))[1])
-    (tmp_path / "similar-seed1").mkdir()
-    (tmp_path / "similar-seed1" / "results.json").write_text("{}")
-    ocm_comparison.compare(parse("--output", tmp_path), [1, 2], ["similar", "newest batch only"], lambda line: None)
+    changes = {"selection": "similar", "dynamic": False}
+    tiny.finish_run(run_series.varied(parse("--output", tmp_path), "similar-seed1", 1, changes))
+    rules = ["similar", "newest batch only"]
+    _, failures = ocm_comparison.compare(parse("--output", tmp_path), [1, 2], rules, lambda line: None)
+    assert failures == {}
     names = [arguments.output.name for arguments in made]
     assert names == [
         "newest-batch-only-seed1", "dynamic-newest-batch-only-seed1", "dynamic-similar-seed1",

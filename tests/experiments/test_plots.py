@@ -57,6 +57,7 @@ def simulate(num_rounds, num_classes, random, batches_per_round=9, moved=15, lim
             values = {
                 "bound": bound, "expanded": int(expanded), "num_components": components,
                 "num_transferred": picked.sum(), "long_term_size": len(long_term), "score_mean": score.mean(),
+                "memory_bound": bound + 5, "test_bound": bound - 300 / step,
             }  # fmt: skip
             counts = np.bincount(np.array(long_term, int), minlength=num_classes)
             values |= {f"long_term_class_{c}": counts[c] for c in range(num_classes)}

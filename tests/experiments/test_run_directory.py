@@ -23,9 +23,13 @@ class Settings:
     threshold: float | None = setting(None, "a threshold")
 
 
-def open_run(path, *argv):
+def parse(path, *argv):
     options = dict(script="ocm", description="", presets={"small": Settings()}, costs={"small": "nothing"})
-    arguments = parse_arguments(["--output", str(path), *argv], **options)
+    return parse_arguments(["--output", str(path), *argv], **options)
+
+
+def open_run(path, *argv):
+    arguments = parse(path, *argv)
     return RunDirectory(arguments.output).open(arguments, data_source="scikit-learn")
 
 
@@ -162,6 +166,29 @@ def test_keeps_a_second_process_out(tmp_path):
         found = subprocess.run(command, capture_output=True, text=True, env=environment, check=True).stdout
     assert found.startswith(f"{tmp_path} is in use by process {os.getpid()} on ")
     open_run(tmp_path, "--resume").close()
+
+
+def test_tells_a_finished_run_of_the_same_settings_from_one_of_others(tmp_path):
+    def is_finished(*argv):
+        return RunDirectory(tmp_path).is_finished(parse(tmp_path, *argv))
+
+    assert not is_finished()
+    run = open_run(tmp_path, "--set", "batch_size=8")
+    assert not is_finished("--set", "batch_size=8") and not is_finished()
+    finish(run)
+    assert is_finished("--set", "batch_size=8")
+    with pytest.raises(UserError, match=r"finished run of other settings \(batch_size was 8, now 64\); --overwrite"):
+        is_finished()
+    with pytest.raises(UserError, match=r"other settings \(seed was 0, now 1\)"):
+        is_finished("--set", "batch_size=8", "--seed", "1")
+
+
+def test_a_finished_run_of_an_older_version_is_taken_for_one_of_the_defaults(tmp_path):
+    finish(open_run(tmp_path))
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["settings"]["threshold"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert RunDirectory(tmp_path).is_finished(parse(tmp_path))
 
 
 def test_the_time_adds_up_over_resumes(tmp_path):

@@ -1,0 +1,95 @@
+"""Many runs one after the other, each in a run directory of its own."""
+
+import dataclasses
+import datetime
+import gc
+import sys
+import time
+
+from ocm_tf.errors import UserError
+from ocm_tf.experiments.run_directory import RunDirectory
+from ocm_tf.quiet import import_tensorflow
+
+
+def varied(arguments, name, seed, changes):
+    """Returns the `Arguments` of one run of a series, which resumes what is unfinished.
+
+    Args:
+        arguments: `Arguments` of the series; its `output` is the directory that holds the runs.
+        name: name of the run directory.
+        seed: seed of the run.
+        changes: `{setting: value}` by which the run differs from the series.
+
+    Raises:
+        UserError: if the settings refuse the values.
+    """
+    try:
+        config = dataclasses.replace(arguments.config, **changes)
+    except ValueError as error:
+        raise UserError(f"{name}: {error}") from error
+    return dataclasses.replace(
+        arguments,
+        config=config,
+        seed=seed,
+        output=arguments.output / name,
+        resume=not arguments.overwrite,
+        changes={**arguments.changes, **changes},
+    )
+
+
+def make_runs(planned, run, say=print):
+    """Makes many runs; skips what is finished and resumes what is not. A run that fails does not stop the others.
+
+    Args:
+        planned: list of `Arguments`, each with an `output` of its own. `overwrite` makes a finished run anew.
+        run: called with the `Arguments` of one run and with `say`.
+        say: called with one line of text now and then.
+
+    Returns:
+        `{name of the run directory: message}` of the runs that ended in a `UserError`.
+    """
+    tf = import_tensorflow()
+    import keras
+
+    # Each run's model is traced once, which TensorFlow takes for one model traced again and again.
+    tf.get_logger().setLevel("ERROR")
+
+    failures, durations = {}, []
+    for index, arguments in enumerate(planned):
+        name = arguments.output.name
+        heading = f"[{index + 1}/{len(planned)}] {name}"
+        try:
+            if not arguments.overwrite and RunDirectory(arguments.output).is_finished(arguments):
+                say(f"{heading}: finished before")
+                continue
+            say(heading + _time_left(planned[index:], durations))
+            began = time.monotonic()
+            try:
+                run(arguments, say)
+            finally:
+                # Compiled functions refer back to their model; without this a series would keep them all.
+                keras.backend.clear_session()
+                gc.collect()
+            durations.append(time.monotonic() - began)
+        except UserError as error:
+            failures[name] = str(error)
+            say(f"{heading}: failed: {error}")
+    return failures
+
+
+def report_failures(failures):
+    """Prints the runs that failed to standard error; returns the exit status of the script, 1 if there are any."""
+    if failures:
+        print(f"{len(failures)} run(s) failed; the same command tries them again:", file=sys.stderr)
+    for name, message in failures.items():
+        print(f"  {name}: {message}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _time_left(planned, durations):
+    """Says how long the unfinished ones among the planned runs will take, at the mean pace so far."""
+    if not durations:
+        return ""
+    pending = [run for run in planned if run.overwrite or not (run.output / "results.json").exists()]
+    seconds = len(pending) * sum(durations) / len(durations)
+    return f"  ETA {datetime.timedelta(seconds=round(seconds))}"
