@@ -1,7 +1,8 @@
-"""The comparison of OCM's memory rules: the same stream and model, what is remembered alone differs."""
+"""Comparisons of many runs on one stream: of memory rules, where what is remembered alone differs, and of methods."""
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import draw_comparison
+from ocm_tf.experiments.ocm_config import VARIANTS, variant_changes
 from ocm_tf.experiments.run_series import make_runs, varied
 from ocm_tf.quiet import import_tensorflow
 
@@ -25,27 +26,45 @@ DOMAIN_RULES = {
 """Rules for long streams: a long-term memory that stops at its limit never sees later domains, a refilled one does."""
 
 
-def labels(only=None, rules=RULES):
+def compared_rules(rules=RULES, only=None):
     """Returns `{label: changes}`: every rule with a single model and with one that grows.
 
     Args:
-        only: names of rules to keep; None keeps all.
         rules: `RULES` or `DOMAIN_RULES`.
+        only: names of rules to keep; None keeps all.
 
     Raises:
         UserError: if a name is no rule.
     """
-    unknown = set(only or ()) - set(rules)
-    if unknown:
-        raise UserError(f"unknown rule {sorted(unknown)[0]!r}; rules: {', '.join(rules)}")
+    _refuse_unknown("rule", only, rules)
     rules = {name: changes for name, changes in rules.items() if only is None or name in only}
     single = {_slug(name): {**changes, "dynamic": False} for name, changes in rules.items()}
     dynamic = {f"dynamic-{_slug(name)}": {**changes, "dynamic": True} for name, changes in rules.items()}
     return single | dynamic
 
 
-def compare(arguments, seeds, only=None, say=print, rules=RULES):
-    """Runs every memory rule, single and dynamic, over several seeds; skips what is finished, resumes what is not.
+def compared_methods(config, only=None):
+    """Returns `{name: changes}`: every variant as changes to the settings.
+
+    Args:
+        config: `OCMConfig`.
+        only: names of variants to keep; None keeps all.
+
+    Raises:
+        UserError: if a name is no variant.
+    """
+    _refuse_unknown("method", only, VARIANTS)
+    return {name: variant_changes(name, config) for name in VARIANTS if only is None or name in only}
+
+
+def _refuse_unknown(kind, only, known):
+    unknown = set(only or ()) - set(known)
+    if unknown:
+        raise UserError(f"unknown {kind} {sorted(unknown)[0]!r}; {kind}s: {', '.join(known)}")
+
+
+def compare(arguments, seeds, compared, say=print, order=None):
+    """Makes the compared runs over several seeds; skips what is finished, resumes what is not.
 
     Each run is a run directory `<label>-seed<k>` of its own below `arguments.output`; the table and the figure are made
     from their results alone. A run that fails does not stop the others.
@@ -53,26 +72,23 @@ def compare(arguments, seeds, only=None, say=print, rules=RULES):
     Args:
         arguments: `Arguments` whose config is an `OCMConfig`.
         seeds: the seeds.
-        only: names of rules to run; None runs all.
+        compared: `{label: changes to the settings}`.
         say: called with one line of text now and then.
-        rules: `RULES` or `DOMAIN_RULES`.
+        order: labels in the order of the table, in which runs made before may have others; None takes `compared`.
 
     Returns:
         paths: list of the table and the figure.
         failures: `{name of the run: message}`.
     """
-    changes_of = labels(only, rules)
     # TensorFlow takes seconds to import; a wrong label should not.
     import_tensorflow(arguments.threads)
     from ocm_tf.experiments.ocm import run
 
     planned = [
-        varied(arguments, f"{label}-seed{seed}", seed, changes)
-        for seed in seeds
-        for label, changes in changes_of.items()
+        varied(arguments, f"{label}-seed{seed}", seed, changes) for seed in seeds for label, changes in compared.items()
     ]
     failures = make_runs(planned, run, say)
-    paths, _ = draw_comparison(arguments.output, list(labels(rules=rules)))
+    paths, _ = draw_comparison(arguments.output, list(compared if order is None else order))
     return paths, failures
 
 

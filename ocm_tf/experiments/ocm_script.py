@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments.ocm_comparison import RULES, compare
+from ocm_tf.experiments.ocm_comparison import RULES, compare, compared_methods, compared_rules
 from ocm_tf.experiments.ocm_config import VARIANTS, variant_changes
 from ocm_tf.experiments.run_series import report_failures
 from ocm_tf.experiments.settings import parse_arguments, parse_seed
@@ -20,7 +20,7 @@ def main(script, description, presets, costs, argv=None, rules=RULES):
         presets: `{name: OCMConfig}`.
         costs: `{name: one line on what the preset costs}`.
         argv: the command line; None takes the process' own.
-        rules: what `--compare` compares.
+        rules: what `--compare rules` compares.
 
     Returns:
         the exit status, 1 if a run of a comparison failed.
@@ -57,12 +57,16 @@ def main(script, description, presets, costs, argv=None, rules=RULES):
 
 def _compare(arguments, script, extras, rules):
     if extras.variant is not None:
-        raise UserError("--compare runs all memory rules; it does not go with --variant")
+        raise UserError("--compare names what is compared by --only; it does not go with --variant")
     output = arguments.output
     if output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
-        output = Path("runs") / script / f"compare-{arguments.preset}"
+        output = Path("runs") / script / f"{extras.compare}-{arguments.preset}"
     arguments = dataclasses.replace(arguments, output=output)
-    paths, failures = compare(arguments, extras.seeds or [arguments.seed], extras.only, rules=rules)
+    if extras.compare == "methods":
+        compared, order = compared_methods(arguments.config, extras.only), VARIANTS
+    else:
+        compared, order = compared_rules(rules, extras.only), compared_rules(rules)
+    paths, failures = compare(arguments, extras.seeds or [arguments.seed], compared, order=order)
     for path in paths:
         if path.suffix == ".md":
             print(path.read_text(encoding="utf-8"))
@@ -74,15 +78,20 @@ def _add_flags(parser, rules):
     parser.add_argument(
         "--variant",
         choices=VARIANTS,
-        help="a method of the paper's tables, a reservoir, or joint training (default: dynamic-elbo-ocm)",
+        help="a method of the paper's tables, a reservoir, our own choice best, or joint training (default: "
+        "dynamic-elbo-ocm)",
     )
     parser.add_argument(
         "--compare",
-        action="store_true",
-        help="run every memory rule, single and dynamic, and draw a table and a figure; skips what is finished and "
-        "resumes what is not",
+        nargs="?",
+        const="rules",
+        choices=("rules", "methods"),
+        help="run every memory rule, single and dynamic, or every --variant, and draw a table and a figure; skips what "
+        "is finished and resumes what is not (default: rules)",
     )
     parser.add_argument(
         "--seeds", type=parse_seed, nargs="+", metavar="N", help="with --compare: the seeds (default: --seed)"
     )
-    parser.add_argument("--only", nargs="+", choices=rules, metavar="RULE", help=f"with --compare: {', '.join(rules)}")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help=f"with --compare: some of {', '.join(rules)}, or of the variants"
+    )

@@ -526,8 +526,8 @@ def test_a_comparison_runs_every_rule_with_every_seed_and_skips_what_is_finished
     monkeypatch.setattr(ocm_comparison, "draw_comparison", lambda path, labels: (drawn.append(labels), ([], None))[1])
     changes = {"selection": "similar", "dynamic": False}
     tiny.finish_run(run_series.varied(parse("--output", tmp_path), "similar-seed1", 1, changes))
-    rules = ["similar", "newest batch only"]
-    _, failures = ocm_comparison.compare(parse("--output", tmp_path), [1, 2], rules, lambda line: None)
+    compared = ocm_comparison.compared_rules(only=["similar", "newest batch only"])
+    _, failures = ocm_comparison.compare(parse("--output", tmp_path), [1, 2], compared, lambda line: None)
     assert failures == {}
     names = [arguments.output.name for arguments in made]
     assert names == [
@@ -537,12 +537,40 @@ def test_a_comparison_runs_every_rule_with_every_seed_and_skips_what_is_finished
     assert [arguments.config.dynamic for arguments in made] == [name.startswith("dynamic") for name in names]
     assert {arguments.seed for arguments in made} == {1, 2} and all(arguments.resume for arguments in made)
     assert made[0].config.memory == "newest" and made[0].changes["memory"] == "newest"
-    assert len(drawn[0]) == 2 * len(ocm_comparison.RULES)
+    assert drawn == [list(compared)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "labels", "directory"),
+    [
+        (["--compare"], list(ocm_comparison.compared_rules()), "rules-tiny"),
+        (["--compare", "rules", "--only", "random"], ["random", "dynamic-random"], "rules-tiny"),
+        (["--compare", "methods", "--only", "joint", "best"], ["best", "joint"], "methods-tiny"),
+    ],
+)
+def test_the_command_line_chooses_what_is_compared(monkeypatch, flags, labels, directory):
+    calls = []
+    monkeypatch.setattr(ocm_script, "compare", lambda *args, **options: (calls.append((*args, options)), ([], {}))[1])
+    main = ocm_script.main
+    assert main("ocm_split_mnist", "", PRESETS, ocm_config.COSTS, ["--preset", "tiny", "--seeds", "3", *flags]) == 0
+    ((arguments, seeds, compared, options),) = calls
+    assert (list(compared), seeds, arguments.output) == (labels, [3], Path("runs/ocm_split_mnist") / directory)
+    # The table keeps its order whichever part of it is made.
+    assert [name for name in options["order"] if name in compared] == labels
+
+
+def test_compared_methods_are_the_variants_of_the_preset():
+    compared = ocm_comparison.compared_methods(PRESETS["stream"])
+    assert list(compared) == list(VARIANTS)
+    for name, changes in compared.items():
+        assert ocm_config.variant_of(dataclasses.replace(PRESETS["stream"], **changes)) == name
 
 
 def test_an_unknown_rule_is_refused():
     with pytest.raises(UserError, match="unknown rule 'nearest'; rules: newest batch only, "):
-        ocm_comparison.labels(["nearest"])
+        ocm_comparison.compared_rules(only=["nearest"])
+    with pytest.raises(UserError, match="unknown method 'nearest'; methods: vae-elbo-ocm, "):
+        ocm_comparison.compared_methods(PAPER, ["nearest"])
 
 
 # Whole runs of the tiny preset ----------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pytest
 from ocm_tf import data
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import ocm, ocm_config, ocm_streams, parse_arguments, read_metrics
-from ocm_tf.experiments.ocm_comparison import DOMAIN_RULES, labels
+from ocm_tf.experiments.ocm_comparison import DOMAIN_RULES, compared_rules
 from ocm_tf.experiments.ocm_config import VARIANTS
 from tests import tiny
 
@@ -111,7 +111,7 @@ def test_paper_values_are_those_of_tables_one_and_three(script, nlls, sizes):
 
 
 def test_the_comparison_of_domains_refills_a_full_memory_too():
-    made = labels(["similar refilled"], DOMAIN_RULES)
+    made = compared_rules(DOMAIN_RULES, ["similar refilled"])
     assert list(made) == ["similar-refilled", "dynamic-similar-refilled"]
     config = dataclasses.replace(ocm_streams.CROSS_DOMAIN["release"], **made["dynamic-similar-refilled"])
     assert ocm.build_rules(config, 0)["transfer"].when_full == "reservoir"
