@@ -32,6 +32,8 @@ def main(script, description, presets, costs, argv=None, rules=RULES):
     texts = {"script": script, "description": description, "costs": costs}
     arguments = parse_arguments(argv, presets=presets, extend=extend, **texts)
     extras = arguments.extras
+    if extras.inception_weights is not None:
+        arguments = _changed(arguments, {"image_metrics": True, "inception_weights": extras.inception_weights})
     if extras.compare:
         return _compare(arguments, script, extras, rules)
     if extras.seeds is not None or extras.only is not None:
@@ -39,20 +41,24 @@ def main(script, description, presets, costs, argv=None, rules=RULES):
     if extras.variant is not None:
         # A setting named on the command line wins over the variant's.
         changes = {**variant_changes(extras.variant, arguments.config), **arguments.changes}
-        try:
-            config = dataclasses.replace(arguments.config, **changes)
-        except ValueError as error:
-            raise UserError(str(error)) from error
         output = arguments.output
         if output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
             output = output.with_name(f"{extras.variant}-{output.name}")
-        arguments = dataclasses.replace(arguments, config=config, changes=changes, output=output)
+        arguments = dataclasses.replace(_changed(arguments, changes), output=output)
     # TensorFlow takes seconds to import; help and mistakes in the command line should not.
     import_tensorflow(arguments.threads)
     from ocm_tf.experiments.ocm import run
 
     run(arguments)
     return 0
+
+
+def _changed(arguments, changes):
+    try:
+        config = dataclasses.replace(arguments.config, **changes)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return dataclasses.replace(arguments, config=config, changes={**arguments.changes, **changes})
 
 
 def _compare(arguments, script, extras, rules):
@@ -80,6 +86,11 @@ def _add_flags(parser, rules):
         choices=VARIANTS,
         help="a method of the paper's tables, a reservoir, our own choice best, or joint training (default: "
         "dynamic-elbo-ocm)",
+    )
+    parser.add_argument(
+        "--inception-weights",
+        metavar="PATH",
+        help="the same as --set image_metrics=true inception_weights=PATH",
     )
     parser.add_argument(
         "--compare",
