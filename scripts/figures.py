@@ -57,7 +57,7 @@ def redraw(directory, names):
 
 
 def _names(missing):
-    return [f"{run.label}-seed{run.seed} (not finished)" for run in missing]
+    return [f"{run.name} (not finished)" for run in missing]
 
 
 def main(argv=None):

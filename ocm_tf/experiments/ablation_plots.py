@@ -101,7 +101,7 @@ def study_table(result):
                 format_value(result.own_x(index)),
                 f"{memory:,.0f}",
                 comparison_plots.format_count(components),
-                comparison_plots.format_mean(result.values(index, "nll")),
+                comparison_plots.format_mean(result.values(index, "value")),
                 f"{seconds:,.0f}",
             ]
         published = [f"{point.upper:,}", f"{point.nll:.1f}" + " (doubtful)" * point.doubtful]
@@ -148,7 +148,7 @@ def _draw_study(upper, lower, result):
     """Draws both panels of a study; published values have an axis of their own, as their scale is another."""
     study = result.study
     places = np.arange(len(study.points))
-    for axis, name, published in ((upper, study.measure, "upper"), (lower, "nll", "nll")):
+    for axis, name, published in ((upper, study.measure, "upper"), (lower, "value", "nll")):
         axis.set_zorder(1)
         axis.patch.set_visible(False)
         paper = axis.twinx()

@@ -13,7 +13,45 @@ from ocm_tf.experiments import plots
 from ocm_tf.experiments.plots import BLUE, GREY, INK, VERMILION
 from ocm_tf.files import write_atomically
 
-RUN_NAME = re.compile(r"(?P<label>.+)-seed(?P<seed>\d+)")
+# Runs that differ in the dominant task alone have one label; each seed counts once, by the mean over its tasks.
+RUN_NAME = re.compile(r"(?P<label>.+?)(-dominant(?P<dominant>\d+))?-seed(?P<seed>\d+)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+    """What a comparison compares.
+
+    Attributes:
+        metric: its name in `results.json`.
+        part: prefix of the metrics for the parts that it is a mean of.
+        part_name: what a part is called.
+        short: its short name.
+        unit: its unit.
+        title: what the figure is called.
+        higher_is_better: whether the best is the highest.
+    """
+
+    metric: str
+    part: str
+    part_name: str
+    short: str
+    unit: str
+    title: str
+    higher_is_better: bool = False
+
+    @property
+    def worst_to_best(self):
+        """Factor by which values are multiplied for the lowest to be the best."""
+        return -1 if self.higher_is_better else 1
+
+
+MEASURES = (
+    Measure(
+        "average_accuracy", "accuracy_task_", "task", "average accuracy", "%", "Average accuracy after the stream", True
+    ),
+    Measure("nll", "nll_class_", "class", "NLL", "nats per image", "Negative log-likelihood after the stream"),
+)
+"""What runs may be compared by; of those that a run has measured, the first is taken."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,17 +61,25 @@ class ComparedRun:
     label: str
     seed: int
     finished: bool
+    dominant: int | None = None
     dataset: str | None = None
     preset: str | None = None
-    nll: float | None = None
-    class_nll: dict = dataclasses.field(default_factory=dict)
+    measure: Measure | None = None
+    value: float | None = None
+    part_values: dict = dataclasses.field(default_factory=dict)
     domain_nll: dict = dataclasses.field(default_factory=dict)
     domain_stored: dict = dataclasses.field(default_factory=dict)
-    paper_nll: float = math.nan
+    paper_value: float = math.nan
     memory_samples: float = math.nan
     num_components: float = math.nan
     wall_seconds: float = math.nan
     changes: dict = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self):
+        """The name of the run's directory."""
+        dominant = "" if self.dominant is None else f"-dominant{self.dominant}"
+        return f"{self.label}{dominant}-seed{self.seed}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,23 +87,24 @@ class Summary:
     """The mean of the finished runs of one label over their seeds."""
 
     label: str
-    nlls: np.ndarray
-    class_nll: dict
+    measure: Measure
+    values: np.ndarray
+    part_values: dict
     domain_nll: dict
     domain_stored: dict
-    paper_nll: float
+    paper_value: float
     memory_samples: float
     num_components: float
     wall_seconds: float
 
     @property
-    def nll_std(self):
+    def std(self):
         """The standard deviation over seeds (n - 1 in the denominator), None for a single one."""
-        return float(self.nlls.std(ddof=1)) if len(self.nlls) > 1 else None
+        return float(self.values.std(ddof=1)) if len(self.values) > 1 else None
 
 
 def collect(runs_root):
-    """Reads the runs under a directory, whose names are `<label>-seed<number>`.
+    """Reads the runs under a directory, whose names are `<label>-seed<k>` or `<label>-dominant<i>-seed<k>`.
 
     Args:
         runs_root: path of the directory that holds the run directories.
@@ -66,39 +113,43 @@ def collect(runs_root):
         rows: list of `ComparedRun`, sorted by label, then by seed; unfinished runs are among them.
 
     Raises:
-        UserError: if there is no such run, a file is corrupt, or the runs measured different datasets.
+        UserError: if there is no such run, a file is corrupt, or the runs measured different things.
     """
     runs_root = pathlib.Path(runs_root)
     names = [RUN_NAME.fullmatch(path.name) for path in runs_root.glob("*-seed*") if path.is_dir()]
-    rows = [_read_run(runs_root / name[0], name["label"], int(name["seed"])) for name in names if name]
+    rows = [_read_run(runs_root / name[0], name) for name in names if name]
     if not rows:
         raise UserError(f"{runs_root} holds no run directory named <label>-seed<number>")
-    datasets = sorted({str(row.dataset) for row in rows if row.finished})
-    if len(datasets) > 1:
-        raise UserError(f"the runs in {runs_root} cannot be compared: they measure {', '.join(datasets)}")
-    return sorted(rows, key=lambda row: (row.label, row.seed))
+    finished = [row for row in rows if row.finished]
+    for measured in ({str(row.dataset) for row in finished}, {row.measure.short for row in finished}):
+        if len(measured) > 1:
+            raise UserError(f"the runs in {runs_root} cannot be compared: they measure {', '.join(sorted(measured))}")
+    return sorted(rows, key=lambda row: (row.label, row.seed, row.dominant or 0))
 
 
-def _read_run(path, label, seed):
+def _read_run(path, name):
     """Reads the results of one run, which are not there before it ends."""
+    which = {"label": name["label"], "seed": int(name["seed"])}
+    which["dominant"] = None if name["dominant"] is None else int(name["dominant"])
     results = plots.read_json(path / "results.json") if (path / "results.json").exists() else {}
     if not results.get("finished"):
-        return ComparedRun(label, seed, finished=False)
+        return ComparedRun(**which, finished=False)
     try:
         metrics = results["metrics"]
-        classes = plots.class_numbers(metrics, "nll_class_")
+        measure = next((measure for measure in MEASURES if measure.metric in metrics), MEASURES[-1])
+        parts = plots.class_numbers(metrics, measure.part)
         domains = [name.removeprefix("num_test_") for name in metrics if name.startswith("num_test_")]
         return ComparedRun(
-            label=label,
-            seed=seed,
+            **which,
             finished=True,
             dataset=results["dataset"],
             preset=results["preset"],
-            nll=float(metrics["nll"]),
-            class_nll={c: float(metrics[f"nll_class_{c}"]) for c in classes},
+            measure=measure,
+            value=float(metrics[measure.metric]),
+            part_values={part: float(metrics[f"{measure.part}{part}"]) for part in parts},
             domain_nll={name: float(metrics[f"nll_{name}"]) for name in domains},
             domain_stored={name: float(metrics.get(f"stored_{name}", 0)) for name in domains},
-            paper_nll=_number(results["paper"].get("nll")),
+            paper_value=_number(results["paper"].get(measure.metric)),
             changes=results.get("changes", {}),
             **{name: _number(results[name]) for name in ("memory_samples", "num_components", "wall_seconds")},
         )
@@ -116,7 +167,7 @@ def summarise(rows, order=None):
     Args:
         rows: list of `ComparedRun`.
         order: list of labels in the order wanted; the labels it does not name follow, those of one component
-            before dynamic ones, the best mean NLL first.
+            before dynamic ones, the best mean first.
 
     Returns:
         summaries: list of `Summary`, none for a label without a finished run.
@@ -126,18 +177,27 @@ def summarise(rows, order=None):
         if row.finished:
             finished.setdefault(row.label, []).append(row)
     summaries = [_summary(label, runs) for label, runs in finished.items()]
-    summaries.sort(key=lambda summary: (is_dynamic(summary.label), summary.nlls.mean()))
+    summaries.sort(key=lambda summary: (is_dynamic(summary.label), _badness(summary)))
     order = list(order or [])
     # Sorting is stable: labels beyond the given order keep the order of the line above.
     return sorted(summaries, key=lambda summary: [*order, summary.label].index(summary.label))
 
 
+def _badness(summary):
+    return summary.measure.worst_to_best * summary.values.mean()
+
+
 def _summary(label, runs):
+    by_seed = {}
+    for run in runs:
+        by_seed.setdefault(run.seed, []).append(run.value)
+    parts = ("part_values", "domain_nll", "domain_stored")
     return Summary(
         label=label,
-        nlls=np.array([run.nll for run in runs]),
-        **{name: _means([getattr(run, name) for run in runs]) for name in ("class_nll", "domain_nll", "domain_stored")},
-        paper_nll=runs[0].paper_nll,
+        measure=runs[0].measure,
+        values=np.array([np.mean(values) for values in by_seed.values()]),
+        **{name: _means([getattr(run, name) for run in runs]) for name in parts},
+        paper_value=runs[0].paper_value,
         memory_samples=float(np.mean([run.memory_samples for run in runs])),
         num_components=float(np.mean([run.num_components for run in runs])),
         wall_seconds=float(np.mean([run.wall_seconds for run in runs])),
@@ -161,12 +221,16 @@ def comparison_table(rows, order=None):
         order: see `summarise`.
 
     Returns:
-        table: str; the NLL is mean ± standard deviation over n seeds, the other numbers are means. A stream of several
-            domains has a column for each.
+        table: str; what is compared is mean ± standard deviation over n seeds, the other numbers are means. A stream
+            of several domains has a column for each.
+
+    Raises:
+        UserError: if no run has finished.
     """
     summaries = summarise(rows, order)
-    domains = _shared_keys([summary.domain_nll for summary in summaries]) if summaries else []
-    heads = ["label", "memory (samples)", "components", "NLL (nats per image)", "paper, full scale"]
+    measure = _measure_of(summaries)
+    domains = _shared_keys([summary.domain_nll for summary in summaries])
+    heads = ["label", "memory (samples)", "components", f"{measure.short} ({measure.unit})", "paper, full scale"]
     heads += [f"{name}: NLL (stored)" for name in domains] + ["seconds", "n"]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
     for summary in summaries:
@@ -174,11 +238,11 @@ def comparison_table(rows, order=None):
             summary.label,
             f"{summary.memory_samples:,.0f}",
             format_count(summary.num_components),
-            format_mean(summary.nlls),
-            f"{summary.paper_nll:.2f}",
+            format_mean(summary.values),
+            f"{summary.paper_value:.2f}",
             *(f"{summary.domain_nll[name]:.2f} ({summary.domain_stored[name]:,.0f})" for name in domains),
             f"{summary.wall_seconds:,.0f}",
-            str(len(summary.nlls)),
+            str(len(summary.values)),
         ]
         lines.append(table_line(cells))
     return "\n".join(lines) + "\n"
@@ -202,7 +266,7 @@ def table_line(cells):
 
 @plots.styled
 def plot_comparison(rows, order=None, class_names=None):
-    """Draws the NLL of each label over its seeds, beside its NLL per domain or class where all labels have it.
+    """Draws the mean of each label over its seeds and the paper's, beside its domains or parts that all labels have.
 
     Args:
         rows: list of `ComparedRun`.
@@ -216,24 +280,30 @@ def plot_comparison(rows, order=None, class_names=None):
         UserError: if no run has finished.
     """
     summaries = summarise(rows, order)
-    if not summaries:
-        raise UserError("no run of this comparison has finished")
+    measure = _measure_of(summaries)
     kind, parts = "domain", [summary.domain_nll for summary in summaries]
     if not _shared_keys(parts):
-        kind, parts = "class", [summary.class_nll for summary in summaries]
+        kind, parts = measure.part_name, [summary.part_values for summary in summaries]
     columns = _shared_keys(parts)
     width = 7 + (min(3 + 0.5 * len(columns), 10) if columns else 0)
     height = max(2.4 + 0.46 * len(summaries), 3.4)
-    figure = plots.new_figure("Negative log-likelihood after the stream", describe_runs(rows), width, height)
+    figure = plots.new_figure(measure.title, describe_runs(rows), width, height)
     panels = figure.subplots(
         1, 2 if columns else 1, squeeze=False, sharey=True, width_ratios=[6, width - 6] if columns else None
     )[0]
-    _draw_points(panels[0], summaries)
+    _draw_points(panels[0], summaries, measure)
     if columns:
         numbered = kind == "class" and class_names is not None
         names = [str(class_names[column] if numbered else column) for column in columns]
-        _draw_map(figure, panels[1], np.array([[part[column] for column in columns] for part in parts]), kind, names)
+        values = np.array([[part[column] for column in columns] for part in parts])
+        _draw_map(figure, panels[1], values, kind, names, measure)
     return figure
+
+
+def _measure_of(summaries):
+    if not summaries:
+        raise UserError("no run of this comparison has finished")
+    return summaries[0].measure
 
 
 def describe_runs(rows):
@@ -244,47 +314,53 @@ def describe_runs(rows):
     return f"{finished[0].dataset} · preset {presets} · seed {seeds}"
 
 
-def _draw_points(axis, summaries):
-    """Draws mean and deviation per label, with the seeds under them as faint dots."""
+def _draw_points(axis, summaries, measure):
+    """Draws mean and deviation per label, with the seeds under them as faint dots, and the paper's values."""
     for y, summary in enumerate(summaries):
-        nlls, mean = summary.nlls, summary.nlls.mean()
+        values, mean = summary.values, summary.values.mean()
         colour = VERMILION if is_dynamic(summary.label) else BLUE
-        axis.plot(nlls, np.full(len(nlls), y + 0.25), "o", color=colour, alpha=0.35, markersize=4)
-        axis.errorbar(mean, y, xerr=summary.nll_std, color=colour, marker="D", markersize=5, capsize=3)
+        axis.plot(values, np.full(len(values), y + 0.25), "o", color=colour, alpha=0.35, markersize=4)
+        axis.errorbar(mean, y, xerr=summary.std, color=colour, marker="D", markersize=5, capsize=3)
         axis.annotate(
             f"{mean:.1f}", (mean, y), xytext=(0, 6), textcoords="offset points",
             ha="center", fontsize=9, color=colour,
         )  # fmt: skip
+        axis.plot(summary.paper_value, y, "|", color=INK, markersize=14, markeredgewidth=2)
     axis.set_yticks(range(len(summaries)), [summary.label for summary in summaries])
     axis.set_ylim(len(summaries) - 0.5, -0.5)
     axis.grid(axis="y", color="#e6e6e6")
     axis.set_axisbelow(True)
     axis.margins(x=0.08)
-    axis.set_xlabel("NLL (nats per image, lower is better)")
+    better = "higher" if measure.higher_is_better else "lower"
+    axis.set_xlabel(f"{measure.short} ({measure.unit}, {better} is better)")
     kinds = {is_dynamic(summary.label) for summary in summaries}
     for dynamic, name, colour in ((False, "one component", BLUE), (True, "dynamic", VERMILION)):
         if dynamic in kinds:
             axis.plot([], [], "D", color=colour, label=name)
     axis.plot([], [], "o", color=GREY, alpha=0.4, label="one seed")
-    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, columnspacing=1.2, handletextpad=0.3)
+    if not all(math.isnan(summary.paper_value) for summary in summaries):
+        axis.plot([], [], "|", color=INK, markersize=10, markeredgewidth=2, label="paper, full scale")
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, columnspacing=1.2, handletextpad=0.3)
 
 
-def _draw_map(figure, axis, values, kind, names):
-    """Draws NLL per label and class or domain, coloured against the best label, as some classes are harder."""
-    above_best = values - values.min(axis=0)
+def _draw_map(figure, axis, values, kind, names, measure):
+    """Draws each label's values for a class, task or domain, coloured against the best label, as some are harder."""
+    badness = measure.worst_to_best * values
+    behind_best = badness - badness.min(axis=0)
     # The square root keeps small differences visible beside a setting that fails.
-    colours = PowerNorm(0.5, vmin=0, vmax=max(above_best.max(), 1))
-    mesh = axis.imshow(above_best, aspect="auto", cmap="YlOrBr", norm=colours)
-    figure.colorbar(mesh, ax=axis, label="nats above the best", pad=0.02)
+    colours = PowerNorm(0.5, vmin=0, vmax=max(behind_best.max(), 1))
+    mesh = axis.imshow(behind_best, aspect="auto", cmap="YlOrBr", norm=colours)
+    figure.colorbar(mesh, ax=axis, label=f"{measure.unit.split()[0]} behind the best", pad=0.02)
     ticks = np.arange(0, len(names), -(-len(names) // 20))
     slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 3 else {}
     axis.set_xticks(ticks, [names[i] for i in ticks], **slant)
-    axis.set_title(f"NLL per {kind}, coloured against the best of its column", loc="left")
+    short = measure.short.removeprefix("average ")
+    axis.set_title(f"{short} per {kind}, coloured against the best of its column", loc="left")
     axis.tick_params(left=False, labelleft=False)
     axis.spines[:].set_visible(False)
     if len(names) <= 20:
         for (row, column), value in np.ndenumerate(values):
-            dark = colours(above_best[row, column]) > 0.6
+            dark = colours(behind_best[row, column]) > 0.6
             axis.text(
                 column, row, f"{value:.0f}" if values.max() >= 100 else f"{value:.1f}",
                 ha="center", va="center", fontsize=9.5, color="white" if dark else INK,
@@ -293,7 +369,7 @@ def _draw_map(figure, axis, values, kind, names):
 
 def describe_missing(rows):
     """Writes a line that names the runs that have not finished."""
-    return "Not finished: " + ", ".join(f"{row.label} (seed {row.seed})" for row in rows) + ".\n"
+    return "Not finished: " + ", ".join(row.name for row in rows) + ".\n"
 
 
 def is_dynamic(label):
@@ -331,7 +407,7 @@ def draw_comparison(runs_root, order=None):
 def _class_names(runs_root, rows):
     """Finds the class names in the first finished run that stored them."""
     for row in rows:
-        path = runs_root / f"{row.label}-seed{row.seed}"
+        path = runs_root / row.name
         if row.finished and (path / "observations.npz").exists():
             return plots.RunFiles(path).observations.get("class_names")
     return None

@@ -61,37 +61,16 @@ def run(arguments, say=print):
     keras.utils.set_random_seed(seed)
     try:
         stream, test = build_domains(config, datasets, seed)
-        total = stream.num_batches(config.arrival_size, config.drop_remainder)
+        total = num_batches(stream, config)
         if config.memory == "reservoir" and config.long_term_limit is None:
             config = replace(config, long_term_limit=scheduled_long_term_size(config, total))
         model = build_model(config, stream.image_shape, seed)
         rules = build_rules(config, seed)
     except ValueError as error:
         raise UserError(str(error)) from error
-    if total == 0:
-        raise UserError(f"The stream has {len(stream)} images, fewer than one batch of {config.arrival_size}.")
     with RunDirectory(arguments.output).open(arguments, data_source=data.describe_sources(datasets)) as directory:
         tracker = None if config.track_bounds is None else BoundTracker(test.images, config.track_bounds, seed=seed)
-        round_batches = -(-config.short_term_capacity // config.batch_size)
-        recorder = OCMRecorder(directory.metrics, stream, config.arrival_size, round_batches, **rules, tracker=tracker)
-        # Also when a resumed run has no batch left and `fit` is not called.
-        recorder.set_model(model)
-        callbacks = [rule for rule in rules.values() if rule is not None]
-        if config.memory == "reservoir":
-            callbacks.insert(0, ReservoirTransfer(config.long_term_capacity, seed))
-        callbacks.append(recorder)
-        checkpoint = Checkpoint(
-            directory.checkpoint_path, stateful=[*callbacks, directory], every_seconds=arguments.checkpoint_seconds
-        )
-        start = checkpoint.restore(model) if directory.resumed else 0
-        if start < total:
-            progress = Progress(total, start=start, quiet=arguments.quiet, status=lambda: _status(model))
-            batches = stream.batches(config.arrival_size, start, config.drop_remainder)
-            with checkpoint:
-                watchers = [DivergenceGuard(), *callbacks, progress, checkpoint]
-                model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=watchers)
-        # `fit` does so too, but a run stopped behind its last batch does not come back to it.
-        model.optimizer.finalize_variable_values(model.trainable_variables)
+        recorder = learn(model, stream, rules, directory, arguments, config, tracker)
         watch = None if arguments.quiet else say
         metrics = evaluate(model, test, config.eval_samples, seed, config.routing_samples, watch, stream.truth)
         if getattr(model.memory, "long_term", None) is not None:
@@ -102,11 +81,63 @@ def run(arguments, say=print):
         observations = {**recorder.observations(), **show(model, test, seed, stream.truth)}
         save_arrays(directory.path / "observations.npz", observations)
         write_atomically(directory.model_path, model.save)
-        write_results(directory, model, metrics, config)
+        write_results(directory, model, metrics, paper_values(config))
     figures = draw_all(arguments.output)
     say(f"NLL {metrics['nll']:.2f} nats per image, {model.num_components} component(s); {len(figures)} figures and")
     say(f"the model are in {arguments.output}")
     return metrics
+
+
+def num_batches(stream, config):
+    """Returns the number of batches of a stream.
+
+    Raises:
+        UserError: if the stream is shorter than a batch.
+    """
+    total = stream.num_batches(config.arrival_size, config.drop_remainder)
+    if total == 0:
+        raise UserError(f"The stream has {len(stream)} images, fewer than one batch of {config.arrival_size}.")
+    return total
+
+
+def learn(model, stream, rules, directory, arguments, config, tracker=None, labelled=False):
+    """Trains a model on a stream, or goes on with it, saving a checkpoint every so often.
+
+    Args:
+        model: built and compiled `OnlineModel`.
+        stream: the `Stream` it learns.
+        rules: callbacks by name, as `build_rules` returns them.
+        directory: the open `RunDirectory`.
+        arguments: `Arguments` of the run.
+        config: the settings.
+        tracker: the run's `BoundTracker`, or None.
+        labelled: whether the model is given the labels.
+
+    Returns:
+        The `OCMRecorder` of the run.
+    """
+    total = num_batches(stream, config)
+    round_batches = -(-config.short_term_capacity // config.batch_size)
+    recorder = OCMRecorder(directory.metrics, stream, config.arrival_size, round_batches, **rules, tracker=tracker)
+    # Also when a resumed run has no batch left and `fit` is not called.
+    recorder.set_model(model)
+    callbacks = [rule for rule in rules.values() if rule is not None]
+    if config.memory == "reservoir":
+        callbacks.insert(0, ReservoirTransfer(config.long_term_capacity, arguments.seed))
+    callbacks.append(recorder)
+    checkpoint = Checkpoint(
+        directory.checkpoint_path, stateful=[*callbacks, directory], every_seconds=arguments.checkpoint_seconds
+    )
+    start = checkpoint.restore(model) if directory.resumed else 0
+    if start < total:
+        progress = Progress(total, start=start, quiet=arguments.quiet, status=lambda: _status(model))
+        batches = stream.batches(config.arrival_size, start, config.drop_remainder, labelled)
+        with checkpoint:
+            watchers = [DivergenceGuard(), *callbacks, progress, checkpoint]
+            model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=watchers)
+    # `fit` does so too, but a run stopped behind its last batch does not come back to it.
+    model.optimizer.finalize_variable_values(model.optimized_variables)
+    return recorder
 
 
 def build_domains(config, datasets, seed):
@@ -206,19 +237,18 @@ def layer_units(config):
 
 def build_model(config, image_shape, seed):
     """Returns the built and compiled model: a `VAEMixture` if it grows, else a `VAE` of the same layers."""
-    shared, component, activation = layer_units(config)
-    # The decoder has the encoder's layers in reverse: what it shares mirrors the component's and the other way round.
-    decoder_shared, decoder_own = component[::-1], (*shared[::-1], int(np.prod(image_shape)))
-    latent_dim, dtype = config.latent_dim, config.matmul_dtype
-    common = {
-        "image_shape": image_shape,
-        "latent_dim": latent_dim,
-        "objective": config.objective,
-        "num_samples": config.num_samples,
-        "kl": config.kl,
-        "likelihood": config.likelihood,
-        "beta": config.beta,
-        "augmentation": RandomAffine(config.augmentation, seed) if config.augmentation else None,
+    if config.dynamic:
+        model = VAEMixture(**mixture_arguments(config, image_shape, seed))
+    else:
+        model = VAE(**vae_arguments(config, image_shape, seed), **whole_networks(config, image_shape))
+    model.build((None, *image_shape))
+    model.compile(build_optimizer(config))
+    return model
+
+
+def online_arguments(config, image_shape, seed):
+    """Returns the arguments that every `OnlineModel` takes, a dict."""
+    return {
         "memory": build_memory(config, image_shape, seed),
         # A joint model takes what arrives once; the stream brings each image as often as there are updates for.
         "epochs_per_batch": 1 if config.memory == "joint" else config.epochs_per_batch,
@@ -227,32 +257,60 @@ def build_model(config, image_shape, seed):
         "drop_remainder": config.drop_remainder,
         "seed": seed,
     }
-    if config.dynamic:
-        model = VAEMixture(
-            shared_encoder=MLP(shared, activation, activation, dtype),
-            encoder=GaussianEncoder(latent_dim, component, activation, dtype),
-            shared_decoder=MLP(decoder_shared, activation, activation, dtype),
-            decoder=MLP(decoder_own, "relu", matmul_dtype=dtype),
-            max_components=config.max_components,
-            train_shared_after_expand=config.train_shared_after_expand,
-            warm_start=config.warm_start,
-            **common,
-        )
-    else:
-        model = VAE(
-            encoder=GaussianEncoder(latent_dim, (*shared, *component), activation, dtype),
-            decoder=MLP(
-                (*decoder_shared, *decoder_own),
-                (activation,) * len(decoder_shared) + ("relu",) * len(shared),
-                matmul_dtype=dtype,
-            ),
-            **common,
-        )
-    model.build((None, *image_shape))
+
+
+def vae_arguments(config, image_shape, seed):
+    """Returns the arguments of a `VAE` but for its networks, a dict."""
+    names = ("latent_dim", "objective", "num_samples", "kl", "likelihood", "beta")
+    own = {name: getattr(config, name) for name in names}
+    own["augmentation"] = RandomAffine(config.augmentation, seed) if config.augmentation else None
+    return {**online_arguments(config, image_shape, seed), "image_shape": image_shape, **own}
+
+
+def mixture_arguments(config, image_shape, seed):
+    """Returns the arguments of a `VAEMixture`, a dict."""
+    networks = shared_networks(config, image_shape)
+    if not config.share_layers:
+        networks = {name: keras.layers.Identity() for name in ("shared_encoder", "shared_decoder")}
+        networks |= whole_networks(config, image_shape)
+    return {
+        **vae_arguments(config, image_shape, seed),
+        **networks,
+        "max_components": config.max_components,
+        "train_shared_after_expand": config.train_shared_after_expand,
+        "warm_start": config.warm_start,
+    }
+
+
+def shared_networks(config, image_shape):
+    """Returns encoder and decoder in two parts each, shared by all components and a component's own, a dict."""
+    shared, component, activation = layer_units(config)
+    latent_dim, dtype = config.latent_dim, config.matmul_dtype
+    # The decoder has the encoder's layers in reverse: what it shares mirrors the component's and the other way round.
+    return {
+        "shared_encoder": MLP(shared, activation, activation, dtype),
+        "encoder": GaussianEncoder(latent_dim, component, activation, dtype),
+        "shared_decoder": MLP(component[::-1], activation, activation, dtype),
+        "decoder": MLP((*shared[::-1], int(np.prod(image_shape))), "relu", matmul_dtype=dtype),
+    }
+
+
+def whole_networks(config, image_shape):
+    """Returns encoder and decoder of the same layers in one part each, a dict."""
+    shared, component, activation = layer_units(config)
+    activations = (activation,) * len(component) + ("relu",) * len(shared)
+    units, dtype = (*component[::-1], *shared[::-1], int(np.prod(image_shape))), config.matmul_dtype
+    return {
+        "encoder": GaussianEncoder(config.latent_dim, (*shared, *component), activation, dtype),
+        "decoder": MLP(units, activations, matmul_dtype=dtype),
+    }
+
+
+def build_optimizer(config):
+    """Returns the optimizer of the VAE."""
     # Keras' own default for epsilon is 1e-7; the authors' code has 1e-8.
     averaging = {"use_ema": True, "ema_momentum": config.weight_average} if config.weight_average else {}
-    model.compile(keras.optimizers.Adam(config.learning_rate, beta_1=config.beta_1, epsilon=1e-8, **averaging))
-    return model
+    return keras.optimizers.Adam(config.learning_rate, beta_1=config.beta_1, epsilon=1e-8, **averaging)
 
 
 def build_rules(config, seed):
@@ -340,13 +398,13 @@ def show(model, test, seed, truth):
     return {**shown, "test_inputs": inputs} if model.likelihood == "bernoulli" else shown
 
 
-def write_results(directory, model, metrics, config):
+def write_results(directory, model, metrics, paper):
     """Writes `results.json`: metrics beside the paper's, what is in memory, how many components."""
     long_term = getattr(model.memory, "long_term", None)
     stored = 0 if long_term is None else len(long_term)
     directory.write_results(
         metrics,
-        paper=paper_values(config),
+        paper=paper,
         memory_samples=stored,
         memory_bytes=0 if long_term is None else long_term.num_bytes,
         num_components=model.num_components,

@@ -147,6 +147,7 @@ class OCMConfig:
 
     dynamic: bool = setting(True, "whether the model grows by components")
     max_components: int = setting(30, "most components C_max")
+    share_layers: bool = setting(True, "whether the first layers of encoder and decoder belong to all components")
     train_shared_after_expand: bool = setting(False, "whether the shared layers train on after an expansion")
     clear_long_term: bool = setting(True, "whether an expansion clears the long-term memory")
     warm_start: bool = setting(False, "whether a new component starts from the weights of the one before it")
@@ -187,7 +188,7 @@ class OCMConfig:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         if not 0 <= self.beta_1 < 1:
             raise ValueError(f"beta_1 must lie in [0, 1), got {self.beta_1}")
-        if self.max_transferred < 0:
+        if self.max_transferred is not None and self.max_transferred < 0:
             raise ValueError(f"max_transferred must not be negative, got {self.max_transferred}")
         if self.image_samples is not None and self.image_samples < 2:
             raise ValueError(f"image_samples must be at least 2, got {self.image_samples}")

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments import domain_plots, plots
+from ocm_tf.experiments import classification_plots, domain_plots, plots
 from ocm_tf.experiments.plots import BLUE, GREEN, INK, ORANGE, VERMILION
 
 
@@ -182,18 +182,25 @@ def plot_training(run):
     steps, loss = run.series("train", "loss")
     if not len(steps):
         return None
-    figure = plots.new_figure("Training loss and memory sizes", run.subtitle, 10, 5.6)
-    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
+    sizes = {name: run.series("train", f"{name}_size") for name in ("short_term", "long_term")}
+    has_memory = any(len(steps) for steps, _ in sizes.values())
+    title = "Training loss and memory sizes" if has_memory else "Training loss"
+    figure = plots.new_figure(title, run.subtitle, 10, 5.6 if has_memory else 4)
+    rows = 2 if has_memory else 1
+    panels = figure.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=[2, 1][:rows])[:, 0]
+    upper = panels[0]
     upper.plot(steps, loss, color=BLUE, linewidth=1.2, marker=_marker(steps), markersize=4)
     upper.set_ylabel("loss (nats per image)")
     plots.draw_expansions(upper, run)
-    # The short-term memory fills and empties so often that it would hide the other line.
-    lower.plot(*run.series("train", "short_term_size"), color=ORANGE, linewidth=1, label="short-term memory")
-    lower.plot(*run.series("train", "long_term_size"), color=GREEN, linewidth=2.2, label="long-term memory")
-    lower.set_ylabel("samples stored")
-    lower.set_ylim(bottom=0)
-    lower.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
-    plots.draw_stream([upper, lower], run)
+    if has_memory:
+        lower = panels[1]
+        # The short-term memory fills and empties so often that it would hide the other line.
+        lower.plot(*sizes["short_term"], color=ORANGE, linewidth=1, label="short-term memory")
+        lower.plot(*sizes["long_term"], color=GREEN, linewidth=2.2, label="long-term memory")
+        lower.set_ylabel("samples stored")
+        lower.set_ylim(bottom=0)
+        lower.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
+    plots.draw_stream(panels, run)
     figure.align_ylabels()
     return figure
 
@@ -209,6 +216,7 @@ FIGURES = {
     "scores": plot_scores,
     "training": plot_training,
     **domain_plots.FIGURES,
+    **classification_plots.FIGURES,
 }
 
 

@@ -35,16 +35,11 @@ def main(script, description, presets, costs, argv=None, rules=RULES):
     if extras.inception_weights is not None:
         arguments = _changed(arguments, {"image_metrics": True, "inception_weights": extras.inception_weights})
     if extras.compare:
-        return _compare(arguments, script, extras, rules)
+        return _compare(arguments, extras, rules)
     if extras.seeds is not None or extras.only is not None:
         raise UserError("--seeds and --only go with --compare; a single run takes --seed")
     if extras.variant is not None:
-        # A setting named on the command line wins over the variant's.
-        changes = {**variant_changes(extras.variant, arguments.config), **arguments.changes}
-        output = arguments.output
-        if output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
-            output = output.with_name(f"{extras.variant}-{output.name}")
-        arguments = dataclasses.replace(_changed(arguments, changes), output=output)
+        arguments = with_variant(arguments, extras.variant, variant_changes(extras.variant, arguments.config))
     # TensorFlow takes seconds to import; help and mistakes in the command line should not.
     import_tensorflow(arguments.threads)
     from ocm_tf.experiments.ocm import run
@@ -61,23 +56,53 @@ def _changed(arguments, changes):
     return dataclasses.replace(arguments, config=config, changes={**arguments.changes, **changes})
 
 
-def _compare(arguments, script, extras, rules):
+def _compare(arguments, extras, rules):
     if extras.variant is not None:
         raise UserError("--compare names what is compared by --only; it does not go with --variant")
-    output = arguments.output
-    if output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
-        output = Path("runs") / script / f"{extras.compare}-{arguments.preset}"
-    arguments = dataclasses.replace(arguments, output=output)
     if extras.compare == "methods":
         compared, order = compared_methods(arguments.config, extras.only), VARIANTS
     else:
         compared, order = compared_rules(rules, extras.only), compared_rules(rules)
-    paths, failures = compare(arguments, extras.seeds or [arguments.seed], compared, order=order)
+    arguments = in_comparison(arguments, extras.compare)
+    return report(*compare(arguments, extras.seeds or [arguments.seed], compared, order=order))
+
+
+def with_variant(arguments, name, changes):
+    """Returns the arguments of a run of a variant, in a run directory of its name unless the user named one.
+
+    Args:
+        arguments: `Arguments`; a setting named on the command line wins over the variant's.
+        name: name of the variant.
+        changes: `{setting: value}` that make it.
+
+    Raises:
+        UserError: if the settings do not fit together.
+    """
+    output = arguments.output
+    if output == _default_output(arguments):
+        output = output.with_name(f"{name}-{output.name}")
+    return dataclasses.replace(_changed(arguments, {**changes, **arguments.changes}), output=output)
+
+
+def in_comparison(arguments, kind):
+    """Returns the arguments with the directory of a comparison of that kind, unless the user named one."""
+    output = arguments.output
+    if output == _default_output(arguments):
+        output = output.with_name(f"{kind}-{arguments.preset}")
+    return dataclasses.replace(arguments, output=output)
+
+
+def report(paths, failures):
+    """Prints the paths of a comparison's files, its table and the runs that failed; returns the exit status."""
     for path in paths:
         if path.suffix == ".md":
             print(path.read_text(encoding="utf-8"))
         print(path)
     return report_failures(failures)
+
+
+def _default_output(arguments):
+    return Path("runs") / arguments.script / f"{arguments.preset}-seed{arguments.seed}"
 
 
 def _add_flags(parser, rules):

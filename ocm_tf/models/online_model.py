@@ -57,7 +57,12 @@ class OnlineModel(keras.Model):
         """
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         # Loading restores an optimizer's state only into variables that exist.
-        self.optimizer.build(self.trainable_variables)
+        self.optimizer.build(self.optimized_variables)
+
+    @property
+    def optimized_variables(self):
+        """Variables that `optimizer` updates: all that train, unless a subclass has another optimizer for some."""
+        return self.trainable_variables
 
     def compile_from_config(self, config):
         # Keras compiles a loaded model only if `compile` is its own.

@@ -1,6 +1,7 @@
 """An expanding mixture of VAEs with shared first layers (the model of OCM)."""
 
 import contextlib
+import itertools
 import random
 
 import keras
@@ -56,7 +57,12 @@ class VAEMixture(VAE):
         build_once(self.encoder, self.shared_encoder.compute_output_shape(images))
         build_once(self.shared_decoder, latents)
         build_once(self.decoder, self.shared_decoder.compute_output_shape(latents))
-        self.bank.allocate(_variables(self.encoder) + _variables(self.decoder))
+        self.bank.allocate([variable for template in self.templates for variable in _variables(template)])
+
+    @property
+    def templates(self):
+        """The layers that each component has of its own, in the order of the bank."""
+        return (self.encoder, self.decoder)
 
     @property
     def num_components(self):
@@ -64,17 +70,18 @@ class VAEMixture(VAE):
         return len(self.bank) + 1
 
     def encode(self, inputs, component=None):
-        return self._apply(self.encoder, 0, self.shared_encoder(inputs), component)
+        return self._apply(self.encoder, self.shared_encoder(inputs), component)
 
     def decode(self, latents, component=None):
-        features = self.shared_decoder(latents)
-        return self._apply(self.decoder, len(_variables(self.encoder)), features, component)
+        return self._apply(self.decoder, self.shared_decoder(latents), component)
 
-    def _apply(self, template, offset, features, component):
+    def _apply(self, template, features, component):
         # Runs a component's layer: the template itself if that component still trains, else with banked weights.
         if component is None:
             return template(features)
         variables = _variables(template)
+        before = itertools.takewhile(lambda other: other is not template, self.templates)
+        offset = sum(len(_variables(other)) for other in before)
         stop = offset + len(variables)
         weights = tf.cond(
             component < self.bank.count.value,
@@ -87,12 +94,12 @@ class VAEMixture(VAE):
     def minibatch_step(self, images, labels):
         inputs = self.training_inputs(images)
         if self.train_shared_after_expand:
-            return self.update(inputs, self.trainable_variables)
+            return self.update(inputs, self.optimized_variables)
         # An optimizer such as Adam moves even a variable whose gradient is zero, so frozen ones are left out.
         component = self.encoder.trainable_variables + self.decoder.trainable_variables
         return tf.cond(
             self.bank.count.value == 0,
-            lambda: self.update(inputs, self.trainable_variables),
+            lambda: self.update(inputs, self.optimized_variables),
             lambda: self.update(inputs, component),
         )
 
@@ -105,19 +112,16 @@ class VAEMixture(VAE):
         Raises:
             ValueError: if there are `max_components` already.
         """
-        self.optimizer.finalize_variable_values(self.trainable_variables)
-        self.bank.store(_variables(self.encoder) + _variables(self.decoder))
+        self.optimizer.finalize_variable_values(self.optimized_variables)
+        self.bank.store([variable for template in self.templates for variable in _variables(template)])
         if not self.warm_start:
             self._initialise_component()
-        fresh = self.optimizer.from_config(self.optimizer.get_config())
-        fresh.build(self.trainable_variables)
-        for variable, new in zip(self.optimizer.variables, fresh.variables, strict=True):
-            variable.assign(new)
+        start_afresh(self.optimizer, self.optimized_variables)
 
     def _initialise_component(self):
         # Seeded by the component's number, so that a resumed run grows the same component as one never stopped.
         with _seeded_initialisers(f"{self.seed}-{self.num_components}"):
-            for template in (self.encoder, self.decoder):
+            for template in self.templates:
                 fresh = template.from_config(template.get_config())
                 fresh.build_from_config(template.get_build_config())
                 for variable, new in zip(_variables(template), _variables(fresh), strict=True):
@@ -133,6 +137,14 @@ class VAEMixture(VAE):
             "train_shared_after_expand": self.train_shared_after_expand,
             "warm_start": self.warm_start,
         }
+
+
+def start_afresh(optimizer, variables):
+    """Sets an optimizer, built on `variables`, back to the state of a new one."""
+    fresh = optimizer.from_config(optimizer.get_config())
+    fresh.build(variables)
+    for variable, new in zip(optimizer.variables, fresh.variables, strict=True):
+        variable.assign(new)
 
 
 def _variables(layer):

@@ -55,13 +55,55 @@ def label_groups(split, class_names, classes_per_phase=2, seed=0, name="label-gr
     Raises:
         ValueError: if `classes_per_phase` is below 1.
     """
+    order, starts = _grouped_order(split.labels, classes_per_phase, seed)
+    return Stream(split.images, split.labels, starts, class_names, name, order)
+
+
+def imbalanced(split, class_names, classes_per_phase, dominant, num_dominant, num_other, seed=0, name="imbalanced"):
+    """Cuts the data into phases of consecutive classes of which one has many more images than the others.
+
+    Images are drawn without replacement from all of a phase's classes together, and come shuffled.
+
+    Args:
+        split: object with `images` and `labels`.
+        class_names: names of the labels.
+        classes_per_phase: number of classes in a phase.
+        dominant: the phase with many images, counted from 1 as in the paper's choices.
+        num_dominant: images of that phase.
+        num_other: images of each other phase.
+        seed: seed of the draws and shuffles.
+        name: how results call the stream.
+
+    Returns:
+        A `Stream`.
+
+    Raises:
+        ValueError: if a count is below 1, there is no such phase, or a phase has too few images.
+    """
+    for argument, value in (("num_dominant", num_dominant), ("num_other", num_other)):
+        if value < 1:
+            raise ValueError(f"{argument} must be at least 1, got {value}.")
+    order, starts = _grouped_order(split.labels, classes_per_phase, seed)
+    phases = np.split(order, starts[1:])
+    if not 1 <= dominant <= len(phases):
+        raise ValueError(f"dominant must name one of the phases 1..{len(phases)}, got {dominant}.")
+    sizes = [num_dominant if number == dominant else num_other for number in range(1, len(phases) + 1)]
+    for number, (phase, size) in enumerate(zip(phases, sizes, strict=True), 1):
+        if len(phase) < size:
+            raise ValueError(f"{size} images wanted of phase {number}, which has {len(phase)}.")
+    # A phase comes shuffled, so its first images are a draw without replacement.
+    order = np.concatenate([phase[:size] for phase, size in zip(phases, sizes, strict=True)])
+    return Stream(split.images, split.labels, np.cumsum([0, *sizes[:-1]]), class_names, name, order)
+
+
+def _grouped_order(labels, classes_per_phase, seed):
+    # Indices of all images, shuffled within phases of consecutive classes, and where the phases begin.
     if classes_per_phase < 1:
         raise ValueError(f"classes_per_phase must be at least 1, got {classes_per_phase}.")
-    shuffled_order = np.random.default_rng(seed).permutation(len(split.labels))
-    phases = split.labels[shuffled_order] // classes_per_phase
+    shuffled_order = np.random.default_rng(seed).permutation(len(labels))
+    phases = labels[shuffled_order] // classes_per_phase
     order = shuffled_order[np.argsort(phases, kind="stable")]
-    starts = np.flatnonzero(np.diff(np.sort(phases), prepend=-1))
-    return Stream(split.images, split.labels, starts, class_names, name, order)
+    return order, np.flatnonzero(np.diff(np.sort(phases), prepend=-1))
 
 
 def shuffled(split, class_names, num_images=None, seed=0, name="shuffled", domain_names=None, class_domains=None):
@@ -111,6 +153,22 @@ def first_per_class(split, num_per_class):
     by_class = [np.flatnonzero(split.labels == label)[:num_per_class] for label in np.unique(split.labels)]
     order = np.sort(np.concatenate(by_class))
     return type(split)(split.images[order], split.labels[order])
+
+
+def hold_out(split, every=10):
+    """Sets images of each class aside, for choosing settings without the test images.
+
+    Args:
+        split: dataclass with `images` and `labels`.
+        every: of how many images of a class, in the order of the data set, the first is set aside.
+
+    Returns:
+        `(kept, held_out)`, two objects of the type of `split`.
+    """
+    held_out = np.zeros(len(split.labels), bool)
+    for label in np.unique(split.labels):
+        held_out[np.flatnonzero(split.labels == label)[::every]] = True
+    return tuple(type(split)(split.images[rows], split.labels[rows]) for rows in (~held_out, held_out))
 
 
 def evenly_spaced(split, num_images):

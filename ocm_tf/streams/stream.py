@@ -1,4 +1,4 @@
-"""A task-free stream: batches of images, read once, with nothing said about where they come from."""
+"""A task-free stream: batches of images, read once, with nothing said about phases and their boundaries."""
 
 from typing import NamedTuple
 
@@ -32,7 +32,8 @@ class StreamTruth(NamedTuple):
 class Stream:
     """Images in the order in which they arrive.
 
-    `batches` yields images alone. Labels and phase boundaries stay in `truth`, for evaluation and figures.
+    `batches` yields images alone, or with their labels for a classifier. Phases and their boundaries stay in `truth`,
+    for evaluation and figures; so do the labels otherwise.
 
     Args:
         images: uint8 array of shape `(m, height, width, channels)`, in any order.
@@ -99,16 +100,18 @@ class Stream:
         """Returns the number of batches of the single pass."""
         return len(self) // batch_size if drop_remainder else -(-len(self) // batch_size)
 
-    def batches(self, batch_size, start=0, drop_remainder=True):
+    def batches(self, batch_size, start=0, drop_remainder=True, labelled=False):
         """Returns the stream as a `tf.data.Dataset` of image batches, to be read once by `fit(..., epochs=1)`.
 
         Args:
             batch_size: images in a batch.
             start: number of batches to leave out, for a run that goes on where it stopped.
             drop_remainder: whether the images after the last whole batch are left out, as in the authors' code.
+            labelled: whether each batch comes as `(images, labels)`, for a model that learns to classify.
 
         Returns:
-            Dataset of uint8 tensors of shape `(batch_size, height, width, channels)`; no label, no boundary.
+            Dataset of uint8 tensors of shape `(batch_size, height, width, channels)`, in pairs with int64 tensors of
+            shape `(batch_size,)` if labelled; no task, no boundary.
 
         Raises:
             ValueError: if no batch would remain.
@@ -118,7 +121,12 @@ class Stream:
         total = self.num_batches(batch_size, drop_remainder)
         if not 0 <= start < total:
             raise ValueError(f"start must lie in 0..{total - 1} for {total} batches of {batch_size}, got {start}.")
-        rows = tf.data.Dataset.from_tensor_slices(self._order[start * batch_size :])
-        images = tf.constant(self._images)
-        batches = rows.batch(batch_size, drop_remainder=drop_remainder)
-        return batches.map(lambda order: tf.gather(images, order)).prefetch(2)
+        first, images = start * batch_size, tf.constant(self._images)
+
+        def batched(values):
+            return tf.data.Dataset.from_tensor_slices(values[first:]).batch(batch_size, drop_remainder=drop_remainder)
+
+        batches = batched(self._order).map(lambda order: tf.gather(images, order))
+        if labelled:
+            batches = tf.data.Dataset.zip(batches, batched(self.truth.labels.astype(np.int64)))
+        return batches.prefetch(2)

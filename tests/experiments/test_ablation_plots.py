@@ -65,7 +65,7 @@ def test_the_table_has_a_line_for_each_published_point(root):
     assert "mnist · preset small · seed 0, 1. Varied: `short_term_capacity`; " in page
     assert "`kernel=laplace_code`" in page and "`short_term_capacity=" not in page
     assert all(f"- {caution}\n" in page for caution in STUDIES["stm_size"].cautions)
-    assert page.endswith("\nNot finished: stm_size=700 (seed 1).\n")
+    assert page.endswith("\nNot finished: stm_size=700-seed1.\n")
 
 
 def test_the_table_of_a_growing_model_has_the_published_components(root):

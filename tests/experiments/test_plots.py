@@ -83,6 +83,13 @@ def write_run(path, num_rounds=6, num_classes=10, size=8, channels=1, seed=0, na
     class_nll = random.normal(115, 12, num_classes)
     metrics = {"nll": class_nll.mean(), "log_likelihood": -class_nll.mean()}
     metrics |= {f"nll_class_{c}": value for c, value in enumerate(class_nll)}
+    # No run measures all of this; here every figure finds what it shows.
+    accuracies = random.uniform(20, 100, num_classes)
+    metrics["average_accuracy"] = accuracies.mean()
+    for c, accuracy in enumerate(accuracies):
+        first = random.uniform(0, 100)
+        metrics |= {f"accuracy_task_{c + 1}": accuracy, f"accuracy_class_{c}": accuracy}
+        metrics |= {f"routing_component_0_class_{c}": first, f"routing_component_1_class_{c}": 100 - first}
     results = {
         "experiment": "ocm_split_mnist", "preset": "tiny", "seed": seed, "dataset": dataset,
         "metrics": metrics, "paper": {"nll": 132.07}, "memory_samples": len(contents[-1][1]),
@@ -167,7 +174,10 @@ class TestFigures:
         (own_run / "metrics.csv").write_text("\n".join(kept))
         nothing = dict.fromkeys(("reconstructions", "generated", "long_term_steps", "scores", "phase_starts"))
         edit_observations(own_run, **nothing)
-        self.check(own_run, ocm_plots.draw_all(own_run), ["class_nll"])
+        self.check(own_run, ocm_plots.draw_all(own_run), ["class_nll", "task_accuracy", "routing"])
+        results = json.loads((own_run / "results.json").read_text())
+        (own_run / "results.json").write_text(json.dumps({**results, "metrics": {"nll": 1.0}}))
+        assert ocm_plots.draw_all(own_run) == []
         edit_observations(own_run, scores=np.full((2, 576), np.nan, np.float32))
         assert ocm_plots.plot_scores(plots.RunFiles(own_run)) is None
 
@@ -321,6 +331,13 @@ def write_result(root, name, nll, memory=1000, components=1, classes=(), **more)
     (root / name / "results.json").write_text(json.dumps(results))
 
 
+def write_accuracy(root, name, accuracies, paper=None):
+    """Writes the results of one run of a comparison of classifiers."""
+    metrics = {f"accuracy_task_{task}": accuracy for task, accuracy in enumerate(accuracies, 1)}
+    metrics["average_accuracy"] = float(np.mean(accuracies))
+    write_result(root, name, 0.0, metrics=metrics, paper={"average_accuracy": paper})
+
+
 @pytest.fixture
 def comparison(tmp_path):
     """Three settings, one of them with an unfinished seed and one without results at all."""
@@ -345,16 +362,16 @@ class TestComparison:
             ("random", 0), ("similar", 0), ("similar", 1), ("similar", 10),
         ]  # fmt: skip
         assert [row.finished for row in rows] == [True, True, False, False, True, True, True, True]
-        assert rows[2].nll is None and np.isnan(rows[2].num_components)
+        assert rows[2].value is None and np.isnan(rows[2].num_components)
 
     def test_averages_finished_seeds(self, comparison):
         dynamic, similar, random = comparison_plots.summarise(
             comparison_plots.collect(comparison), ["dynamic-similar", "similar"]
         )
         # Deviations of 118, 120, 125 from their mean 121 are -3, -1, 4: variance 26 / 2.
-        assert similar.nlls.mean() == 121 and similar.nll_std == pytest.approx(13**0.5)
-        assert similar.class_nll == {0: 104.0, 1: 138.0}
-        assert random.nll_std is None
+        assert similar.values.mean() == 121 and similar.std == pytest.approx(13**0.5)
+        assert similar.part_values == {0: 104.0, 1: 138.0}
+        assert random.std is None
         assert (dynamic.memory_samples, dynamic.num_components) == (1150, 4.5)
 
     def test_writes_the_table_in_the_order_given_or_by_nll(self, comparison):
@@ -376,8 +393,51 @@ class TestComparison:
         assert list(points.lines[0].get_xdata()) == [118, 120, 125]
         colours = {line.get_color() for line in points.lines if line.get_marker() == "D"}
         assert len(colours) == 2
-        above_best = class_map.images[0].get_array()
-        assert above_best.tolist() == [[14, 20], [10, 0], [0, 3]]
+        behind_best = class_map.images[0].get_array()
+        assert behind_best.tolist() == [[14, 20], [10, 0], [0, 3]]
+
+    def test_draws_the_values_of_the_paper_where_it_has_them(self, comparison):
+        axis = comparison_plots.plot_comparison(comparison_plots.collect(comparison), ["similar"]).axes[0]
+        # One of each label, not a number where the paper has none; the caps of deviations are shorter.
+        marks = [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 14]
+        np.testing.assert_array_equal(marks, [132.07, np.nan, np.nan])
+        assert "paper, full scale" in [text.get_text() for text in axis.get_legend().get_texts()]
+
+    def test_accuracy_is_compared_where_it_was_measured_and_the_highest_is_best(self, tmp_path):
+        write_accuracy(tmp_path, "finetune-seed0", (0, 40))
+        write_accuracy(tmp_path, "reservoir-seed0", (80, 90), paper=92.16)
+        write_accuracy(tmp_path, "reservoir-seed1", (84, 90), paper=92.16)
+        rows = comparison_plots.collect(tmp_path)
+        table = comparison_plots.comparison_table(rows).splitlines()
+        assert "| average accuracy (%) |" in table[0]
+        # Deviations of 85 and 87 from their mean: variance 1 + 1.
+        assert table[2] == "| reservoir | 1,000 | 1 | 86.00 ± 1.41 | 92.16 | 60 | 2 |"
+        assert table[3] == "| finetune | 1,000 | 1 | 20.00 | – | 60 | 1 |"
+        points, task_map = comparison_plots.plot_comparison(rows).axes[:2]
+        assert points.get_xlabel() == "average accuracy (%, higher is better)"
+        assert task_map.images[0].get_array().tolist() == [[0, 0], [82, 50]]
+        assert [label.get_text() for label in task_map.get_xticklabels()] == ["1", "2"]
+
+    def test_dominant_tasks_are_averaged_within_a_seed(self, tmp_path):
+        for seed, accuracies in enumerate(((50, 70), (60, 72))):
+            for dominant, accuracy in zip((1, 10), accuracies, strict=True):
+                write_accuracy(tmp_path, f"dynamic-ocm-dominant{dominant}-seed{seed}", (accuracy,))
+        (tmp_path / "ocm-dominant2-seed0").mkdir()
+        rows = comparison_plots.collect(tmp_path)
+        assert [row.name for row in rows if row.label == "dynamic-ocm"] == [
+            "dynamic-ocm-dominant1-seed0", "dynamic-ocm-dominant10-seed0",
+            "dynamic-ocm-dominant1-seed1", "dynamic-ocm-dominant10-seed1",
+        ]  # fmt: skip
+        (summary,) = comparison_plots.summarise(rows)
+        assert summary.values.tolist() == [60, 66] and summary.part_values == {1: 63}
+        _, missing = comparison_plots.draw_comparison(tmp_path)
+        assert [row.name for row in missing] == ["ocm-dominant2-seed0"]
+
+    def test_runs_that_measure_different_things_are_not_compared(self, tmp_path):
+        write_accuracy(tmp_path, "finetune-seed0", (0, 40))
+        write_result(tmp_path, "similar-seed0", 118.0)
+        with pytest.raises(UserError, match="they measure NLL, average accuracy"):
+            comparison_plots.collect(tmp_path)
 
     def test_tells_of_each_domain(self, tmp_path):
         for seed, first in ((0, 80.0), (1, 82.0)):
@@ -441,7 +501,7 @@ class TestScript:
         assert "none-seed0 (not finished)" in output
         assert pixels(comparison / "figures" / "comparison.png").std() > 0.05
         table = (comparison / "comparison.md").read_text()
-        assert table.endswith("\n\nNot finished: dynamic-similar (seed 2), none (seed 0).\n")
+        assert table.endswith("\n\nNot finished: dynamic-similar-seed2, none-seed0.\n")
 
     def test_reports_errors_in_one_line(self, own_run):
         (own_run / "metrics.csv").unlink()

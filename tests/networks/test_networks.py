@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from ocm_tf.networks import MLP, Dense, GaussianEncoder
+from ocm_tf.networks import MLP, Dense, GaussianEncoder, ResNet
 from tests.tiny import values_of
 
 
@@ -119,3 +119,64 @@ def test_mlp_refuses_what_does_not_fit():
         MLP(())
     with pytest.raises(ValueError, match="must name 2 hidden layers"):
         MLP((3, 4, 5), ("relu",))
+
+
+@pytest.mark.parametrize(
+    ("blocks", "width", "trainable"),
+    # ResNet-18 for CIFAR has 11,173,962; ResNet-32 0.46 million, here with 1x1 convolutions in two shortcuts.
+    [((2, 2, 2, 2), 64, 11_173_962), ((5, 5, 5), 16, 466_906)],
+)
+def test_residual_networks_have_their_number_of_parameters(blocks, width, trainable):
+    network = built(ResNet(10, blocks, width), (None, 32, 32, 3))
+    assert sum(int(np.prod(variable.shape)) for variable in network.trainable_variables) == trainable
+
+
+def test_a_residual_network_halves_the_size_and_doubles_the_channels_of_each_stage():
+    network = built(ResNet(3, (1, 2, 1), 4), (None, 8, 8, 1))
+    shape, shapes = (None, 8, 8, 4), []
+    for block in network.residual_blocks:
+        shape = block.compute_output_shape(shape)
+        shapes.append(tuple(shape)[1:])
+    assert shapes == [(8, 8, 4), (4, 4, 8), (4, 4, 8), (2, 2, 16)]
+    assert network.compute_output_shape((None, 8, 8, 1)) == (None, 3)
+    assert network(np.zeros((2, 8, 8, 1), np.float32)).shape == (2, 3)
+
+
+def test_a_residual_block_adds_its_input():
+    (block,) = built(ResNet(2, (1,), 3), (None, 4, 4, 1)).residual_blocks
+    block.second.kernel.assign(np.zeros(block.second.kernel.shape))
+    inputs = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
+    np.testing.assert_allclose(block(inputs), np.maximum(inputs, 0), atol=1e-6)
+
+
+def test_a_residual_network_learns_its_statistics_in_training_alone():
+    network = built(ResNet(2, (1,), 3), (None, 4, 4, 1))
+    inputs = 3 + np.random.default_rng(0).normal(size=(8, 4, 4, 1)).astype(np.float32)
+    mean = network.stem_normalization.moving_mean
+    before = mean.numpy()
+    alone, together = network(inputs[:1]), network(inputs)[:1]
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+    np.testing.assert_array_equal(mean, before)
+    network(inputs, training=True)
+    batch_mean = network.stem(inputs).numpy().mean(axis=(0, 1, 2))
+    np.testing.assert_allclose(mean, 0.9 * before + 0.1 * batch_mean, rtol=1e-4)
+
+
+def test_a_residual_network_comes_back_from_its_configuration_and_a_file(tmp_path):
+    network = built(ResNet(3, (1, 1), 2), (None, 4, 4, 1))
+    images = np.random.default_rng(0).random((5, 4, 4, 1)).astype(np.float32)
+    network(images, training=True)
+    np.testing.assert_array_equal(again(network, (None, 4, 4, 1))(images), network(images))
+    inputs = keras.Input((4, 4, 1))
+    keras.Model(inputs, network(inputs)).save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded(images), network(images), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((3, ()), "at least one block"), ((3, (2, 0)), "at least one block"), ((3, (1,), 0), "width must be at least 1")],
+)
+def test_a_residual_network_refuses_what_cannot_be(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        ResNet(*arguments)

@@ -1,4 +1,4 @@
-"""Checks the orders of arrival, and that a stream tells the model nothing but images."""
+"""Checks the orders of arrival, and that a stream tells the model nothing of tasks and their boundaries."""
 
 import dataclasses
 
@@ -8,7 +8,17 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocm_tf.streams import Stream, as_stored, class_sorted, evenly_spaced, first_per_class, label_groups, shuffled
+from ocm_tf.streams import (
+    Stream,
+    as_stored,
+    class_sorted,
+    evenly_spaced,
+    first_per_class,
+    hold_out,
+    imbalanced,
+    label_groups,
+    shuffled,
+)
 
 NAMES = tuple("abcdefghij")
 
@@ -78,6 +88,47 @@ def test_label_groups_mix_the_classes_of_a_phase_by_the_seed():
     np.testing.assert_array_equal(again.images_at(slice(None)), stream.images_at(slice(None)))
 
 
+@given(st.integers(1, 5), st.integers(1, 12), st.integers(1, 12), st.integers(0, 3))
+def test_imbalanced_phases_have_their_exact_sizes_and_no_image_twice(dominant, num_dominant, num_other, seed):
+    split = make_split(np.random.default_rng(0).permutation(np.arange(60) % 10))
+    stream = imbalanced(split, NAMES, 2, dominant, num_dominant, num_other, seed)
+    sizes = [num_dominant if phase == dominant else num_other for phase in range(1, 6)]
+    assert stream.truth.phase_starts.tolist() == [0, *np.cumsum(sizes)[:-1]]
+    np.testing.assert_array_equal(stream.truth.labels // 2, np.repeat(np.arange(5), sizes))
+    drawn = places(stream.images_at(slice(None)))
+    assert len(set(drawn.tolist())) == len(drawn) == sum(sizes)
+    np.testing.assert_array_equal(split.labels[drawn], stream.truth.labels)
+
+
+def test_imbalanced_phases_are_drawn_from_all_their_images_by_the_seed():
+    split = make_split(np.repeat(np.arange(4), 50))
+    streams = [imbalanced(split, NAMES, 2, 1, 20, 10, seed) for seed in range(40)]
+    drawn = np.concatenate([places(stream.images_at(slice(20))) for stream in streams])
+    # 800 draws of 100 images: one never drawn has a chance of 100 * 0.8**40.
+    assert len(np.unique(drawn)) > 95
+    classes = np.concatenate([stream.truth.labels[:20] for stream in streams])
+    assert abs((classes == 0).mean() - 0.5) < 0.08
+    again = imbalanced(split, NAMES, 2, 1, 20, 10, 3)
+    np.testing.assert_array_equal(again.images_at(slice(None)), streams[3].images_at(slice(None)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((2, 3, 5, 5), r"dominant must name one of the phases 1\.\.2, got 3"),
+        ((2, 0, 5, 5), r"dominant must name one of the phases 1\.\.2, got 0"),
+        ((2, 2, 21, 5), "21 images wanted of phase 2, which has 20"),
+        ((2, 1, 5, 21), "21 images wanted of phase 2, which has 20"),
+        ((2, 1, 0, 5), "num_dominant must be at least 1, got 0"),
+        ((2, 1, 5, 0), "num_other must be at least 1, got 0"),
+        ((0, 1, 5, 5), "classes_per_phase must be at least 1, got 0"),
+    ],
+)
+def test_imbalanced_refuses_what_it_cannot_make(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        imbalanced(make_split(np.repeat(np.arange(4), 10)), NAMES, *arguments)
+
+
 def test_shuffled_passes_each_hold_every_image_once_in_another_order():
     split = make_split(np.arange(40) % 10)
     stream = shuffled(split, NAMES, num_images=3 * len(split.labels), seed=0)
@@ -108,6 +159,16 @@ def test_first_per_class_keeps_the_order_of_the_data_set():
 def test_first_per_class_names_the_size_of_the_smallest_class():
     with pytest.raises(ValueError, match="4 images per class wanted, the smallest class has 3"):
         first_per_class(make_split([3, 1, 3, 1, 1, 3, 3]), 4)
+
+
+def test_a_tenth_of_each_class_is_held_out():
+    # Sorted by ten, so that every tenth image of all would be of one class.
+    split = make_split(np.arange(205) % 10)
+    kept, held_out = hold_out(split)
+    assert np.bincount(held_out.labels).tolist() == [3] * 5 + [2] * 5
+    assert sorted([*places(kept.images), *places(held_out.images)]) == list(range(205))
+    np.testing.assert_array_equal(held_out.labels, places(held_out.images) % 10)
+    assert places(held_out.images)[:10].tolist() == list(range(10))
 
 
 def test_as_stored_changes_nothing():
@@ -145,6 +206,28 @@ def test_batches_hold_images_and_nothing_else():
     spec = make_stream(10).batches(4).element_spec
     assert isinstance(spec, tf.TensorSpec)
     assert spec.dtype == tf.uint8 and spec.shape.as_list() == [4, 1, 2, 1]
+
+
+def test_labelled_batches_hold_images_with_their_labels_and_nothing_else():
+    stream = label_groups(make_split(np.arange(40) % 10), NAMES)
+    batches = stream.batches(4, start=2, labelled=True)
+    images, labels = batches.element_spec
+    assert images.dtype == tf.uint8 and images.shape.as_list() == [4, 1, 2, 1]
+    assert labels.dtype == tf.int64 and labels.shape.as_list() == [4]
+    pairs = [(places(images), labels.numpy()) for images, labels in batches]
+    assert len(pairs) == 8
+    for position, (drawn, labels) in enumerate(pairs, 2):
+        np.testing.assert_array_equal(drawn, places(stream.images_at(slice(4 * position, 4 * position + 4))))
+        np.testing.assert_array_equal(labels, drawn % 10)
+
+
+def test_batches_are_the_same_wherever_the_boundaries_lie():
+    split = make_split(np.arange(40) % 10)
+    streams = [Stream(split.images, split.labels, starts, NAMES, "test") for starts in ([0], [0, 8, 25])]
+    for labelled in (False, True):
+        first, second = (list(stream.batches(4, labelled=labelled).as_numpy_iterator()) for stream in streams)
+        for ours, theirs in zip(first, second, strict=True):
+            np.testing.assert_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(("drop_remainder", "sizes"), [(True, [4, 4]), (False, [4, 4, 2])])

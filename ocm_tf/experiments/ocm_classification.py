@@ -1,0 +1,132 @@
+"""One OCM classification run: stream, model and memory put together from settings, trained, evaluated and saved."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from ocm_tf import data
+from ocm_tf.errors import UserError
+from ocm_tf.experiments import ocm
+from ocm_tf.experiments.ocm_classification_config import for_dataset, for_stream, paper_values
+from ocm_tf.experiments.ocm_plots import draw_all
+from ocm_tf.experiments.run_directory import RunDirectory
+from ocm_tf.files import save_arrays, write_atomically
+from ocm_tf.models import ClassifierMixture, OnlineClassifier
+from ocm_tf.networks import MLP, ResNet
+from ocm_tf.streams import first_per_class, hold_out, imbalanced, label_groups
+
+
+def run(arguments, say=print):
+    """Makes one run and leaves everything in its run directory.
+
+    Args:
+        arguments: `Arguments` whose config is a `ClassificationConfig`.
+        say: called with one line of text now and then.
+
+    Returns:
+        dict of the measured metrics.
+
+    Raises:
+        UserError: for whatever the user can mend: settings that do not fit together, missing data, a directory in use.
+    """
+    arguments, seed = replace(arguments, config=for_dataset(arguments.config)), arguments.seed
+    (dataset,) = data.load_domains(arguments.config.dataset, arguments.data_dir, say)
+    keras.utils.set_random_seed(seed)
+    try:
+        stream, test = build_stream(arguments.config, dataset, seed)
+        total = ocm.num_batches(stream, arguments.config)
+        config = for_stream(arguments.config, total)
+        model = build_model(config, stream.image_shape, len(stream.truth.class_names), seed)
+        rules = ocm.build_rules(config, seed)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    with RunDirectory(arguments.output).open(arguments, data_source=dataset.spec.source) as directory:
+        recorder = ocm.learn(model, stream, rules, directory, arguments, config, labelled=True)
+        metrics = evaluate(model, test, config, seed)
+        directory.metrics.append(total, "evaluate", None, metrics)
+        observations = recorder.observations()
+        if config.is_mixture:
+            observations |= ocm.show(model, test, seed, stream.truth)
+        save_arrays(directory.path / "observations.npz", observations)
+        write_atomically(directory.model_path, model.save)
+        ocm.write_results(directory, model, metrics, paper_values(config))
+    figures = draw_all(arguments.output)
+    say(f"average accuracy {metrics['average_accuracy']:.2f} %, {model.num_components} component(s); {len(figures)}")
+    say(f"figures and the model are in {arguments.output}")
+    return metrics
+
+
+def build_stream(config, dataset, seed):
+    """Returns the `Stream` of the settings and the split, of test or validation images, that goes with it."""
+    train, test, names = dataset.train, dataset.test, dataset.spec.class_names
+    if config.validation:
+        train, test = hold_out(train)
+    train, test = first_per_class(train, config.train_per_class), first_per_class(test, config.test_per_class)
+    if config.stream == "imbalanced":
+        sizes = config.dominant, config.num_dominant, config.num_other
+        return imbalanced(train, names, config.classes_per_task, *sizes, seed), test
+    return label_groups(train, names, config.classes_per_task, seed), test
+
+
+def build_classifier(config, num_classes):
+    """Returns the classifying network of the settings, from images to logits."""
+    if config.classifier == "resnet":
+        return ResNet(num_classes, config.resnet_blocks, config.resnet_width)
+    return MLP((*config.classifier_units, num_classes), "relu", matmul_dtype=config.matmul_dtype)
+
+
+def build_model(config, image_shape, num_classes, seed):
+    """Returns the built and compiled model: a `ClassifierMixture`, or an `OnlineClassifier` where no VAE is needed."""
+    optimizers = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
+    classifier_optimizer = optimizers[config.classifier_optimizer](config.classifier_learning_rate)
+    classifier = build_classifier(config, num_classes)
+    if config.is_mixture:
+        single = replace(config, max_components=1)
+        arguments = ocm.mixture_arguments(config if config.dynamic else single, image_shape, seed)
+        model = ClassifierMixture(classifier=classifier, **arguments)
+        model.build((None, *image_shape))
+        model.compile(ocm.build_optimizer(config), classifier_optimizer)
+        return model
+    model = OnlineClassifier(classifier, image_shape, **ocm.online_arguments(config, image_shape, seed))
+    model.build((None, *image_shape))
+    model.compile(classifier_optimizer)
+    return model
+
+
+def evaluate(model, test, config, seed):
+    """Measures the accuracy on images of all tasks, each classified by the component it is routed to.
+
+    Args:
+        model: a `ClassifierMixture` or an `OnlineClassifier`.
+        test: object with `images` and `labels`.
+        config: the settings.
+        seed: seed of the binarisation and the latent draws of routing.
+
+    Returns:
+        dict, in percent: `average_accuracy` (mean over tasks), `accuracy` (of all images), `accuracy_task_<i>` (tasks
+        counted from 1), `accuracy_class_<c>`; and `routing_component_<k>_class_<c>`, the share of the class's images
+        that component k answers for.
+    """
+    num_samples = config.routing_samples or config.eval_samples
+    if config.is_mixture:
+        routes = model.route(np.asarray(model.binarised(test.images, seed)), num_samples, seed=seed)
+        probabilities = model.classify(test.images, routes=routes)
+    else:
+        routes = np.zeros(len(test.labels), np.int64)
+        probabilities = model.classify(test.images)
+    correct = probabilities.argmax(axis=1) == test.labels
+    tasks = test.labels // config.classes_per_task
+    by_task = {f"accuracy_task_{task + 1}": percent(correct[tasks == task]) for task in np.unique(tasks)}
+    metrics = {"average_accuracy": float(np.mean(list(by_task.values()))), "accuracy": percent(correct), **by_task}
+    for label in np.unique(test.labels):
+        of_class = test.labels == label
+        metrics[f"accuracy_class_{label}"] = percent(correct[of_class])
+        for component in range(model.num_components):
+            metrics[f"routing_component_{component}_class_{label}"] = percent(routes[of_class] == component)
+    return metrics
+
+
+def percent(truths):
+    """Returns the share of true values, in percent."""
+    return 100 * float(np.mean(truths))

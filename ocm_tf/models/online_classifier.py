@@ -1,0 +1,98 @@
+"""A classifier trained on a stream, through a memory or without one."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from ocm_tf.models.online_model import OnlineModel
+from ocm_tf.models.vae import build_once, grey_values
+
+
+@keras.saving.register_keras_serializable(package="ocm_tf")
+class OnlineClassifier(OnlineModel):
+    """Learns to classify by cross-entropy on what the memory holds, or on each arriving batch alone.
+
+    Without a memory it is the benchmark's `finetune`, with a reservoir beside the newest samples its `reservoir`.
+
+    Args:
+        classifier: layer from images in [0, 1] to logits of shape `(batch, num_classes)`.
+        image_shape: shape `(height, width, channels)` of one image.
+        **kwargs: as for `OnlineModel`.
+
+    Call: images (uint8 or float in [0, 1]) -> probabilities of shape `(batch, num_classes)`.
+    """
+
+    num_components = 1
+
+    def __init__(self, classifier, image_shape, **kwargs):
+        super().__init__(**kwargs)
+        self.classifier, self.image_shape = classifier, tuple(image_shape)
+
+    def build(self, input_shape):
+        if tuple(input_shape[1:]) != self.image_shape:
+            raise ValueError(f"The model is made for images of shape {self.image_shape}, got {input_shape[1:]}.")
+        build_once(self.classifier, (None, *self.image_shape))
+        images = tf.TensorSpec([None, *self.image_shape], tf.float32)
+        self._probabilities = tf.function(self.call, input_signature=[images])
+
+    def call(self, inputs):
+        return ops.softmax(self.classifier(grey_values(inputs), training=False))
+
+    def train_step(self, data):
+        require_labels(data)
+        return super().train_step(data)
+
+    def minibatch_step(self, images, labels):
+        return cross_entropy_step(self.classifier, self.optimizer, images, labels)
+
+    def classify(self, images, batch_size=256):
+        """Computes the probability of each class.
+
+        Args:
+            images: uint8, or float in [0, 1], of shape `(n, *image_shape)`.
+            batch_size: images classified together.
+
+        Returns:
+            float32 array of shape `(n, num_classes)`.
+        """
+        num_classes = self.classifier.compute_output_shape((None, *self.image_shape))[-1]
+        result = np.empty((len(images), num_classes), np.float32)
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            result[part] = self._probabilities(grey_values(images[part]))
+        return result
+
+    def get_config(self):
+        classifier = keras.saving.serialize_keras_object(self.classifier)
+        return {**super().get_config(), "classifier": classifier, "image_shape": self.image_shape}
+
+
+def cross_entropy_step(classifier, optimizer, images, labels):
+    """Makes one update of a classifier; works inside a graph.
+
+    Args:
+        classifier: layer from images in [0, 1] to logits.
+        optimizer: a Keras optimizer built on the classifier's variables.
+        images: tensor of shape `(batch, *image_shape)`, uint8 or float in [0, 1].
+        labels: int tensor of shape `(batch,)`.
+
+    Returns:
+        loss: float scalar tensor, the mean cross-entropy in nats per image before the update.
+    """
+    inputs, variables = grey_values(images), classifier.trainable_variables
+    with tf.GradientTape() as tape:
+        logits = classifier(inputs, training=True)
+        loss = ops.mean(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True))
+    optimizer.apply(tape.gradient(loss, variables), variables)
+    return loss
+
+
+def require_labels(data):
+    """Refuses the data of a training step that has no labels.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    if keras.utils.unpack_x_y_sample_weight(data)[1] is None:
+        raise ValueError("A classifier learns from (images, labels); use stream.batches(..., labelled=True).")
