@@ -30,6 +30,7 @@ from ocm_tf.streams import (
     domain_sequence,
     evenly_spaced,
     first_per_class,
+    hold_out,
     label_groups,
     shuffled,
 )
@@ -173,9 +174,10 @@ def build_stream(config, dataset, seed):
 
 def take_images(config, dataset):
     """Returns the training and the test split of a data set, reduced to as many images as the settings say."""
+    train, test = hold_out(dataset.train) if config.validation else (dataset.train, dataset.test)
     if dataset.spec.name in config.unsorted:
-        return evenly_spaced(dataset.train, config.train_unsorted), evenly_spaced(dataset.test, config.test_unsorted)
-    return first_per_class(dataset.train, config.train_per_class), first_per_class(dataset.test, config.test_per_class)
+        return evenly_spaced(train, config.train_unsorted), evenly_spaced(test, config.test_unsorted)
+    return first_per_class(train, config.train_per_class), first_per_class(test, config.test_per_class)
 
 
 def order_images(config, train, class_names, name, seed, **domains):

@@ -14,7 +14,7 @@ from ocm_tf.experiments.run_directory import RunDirectory
 from ocm_tf.files import save_arrays, write_atomically
 from ocm_tf.models import ClassifierMixture, OnlineClassifier
 from ocm_tf.networks import MLP, ResNet
-from ocm_tf.streams import first_per_class, hold_out, imbalanced, label_groups
+from ocm_tf.streams import imbalanced, label_groups
 
 
 def run(arguments, say=print):
@@ -59,10 +59,7 @@ def run(arguments, say=print):
 
 def build_stream(config, dataset, seed):
     """Returns the `Stream` of the settings and the split, of test or validation images, that goes with it."""
-    train, test, names = dataset.train, dataset.test, dataset.spec.class_names
-    if config.validation:
-        train, test = hold_out(train)
-    train, test = first_per_class(train, config.train_per_class), first_per_class(test, config.test_per_class)
+    (train, test), names = ocm.take_images(config, dataset), dataset.spec.class_names
     if config.stream == "imbalanced":
         sizes = config.dominant, config.num_dominant, config.num_other
         return imbalanced(train, names, config.classes_per_task, *sizes, seed), test

@@ -30,9 +30,6 @@ class ClassificationConfig(OCMConfig):
     dominant: int = setting(1, "the task with most images, counted from 1; for stream=imbalanced")
     num_dominant: int | None = setting(None, "images of the dominant task; none takes the data set's own")
     num_other: int | None = setting(None, "images of every other task; none takes the data set's own")
-    validation: bool = setting(
-        False, "whether a tenth of the training images is held out and takes the place of the test images, for tuning"
-    )
 
     likelihood: str | None = setting(
         None, "pixel likelihood of the VAEs; none takes the data set's own", (None, "bernoulli", "gaussian")

@@ -69,6 +69,9 @@ class OCMConfig:
         "class_sorted", "order of arrival: one class a phase, or two", ("class_sorted", "pairs", "shuffled")
     )
     num_passes: int = setting(1, "passes over the data; more than one only for stream=shuffled without memory=joint")
+    validation: bool = setting(
+        False, "whether a tenth of the training images is held out and takes the place of the test images, for tuning"
+    )
     train_per_class: int | None = setting(None, "first images of each class that enter the stream; none takes all")
     test_per_class: int | None = setting(None, "first test images of each class that are evaluated; none takes all")
 

@@ -101,6 +101,26 @@ def test_every_preset_and_variant_has_a_cost_or_a_name():
     assert ocm_config.variant_of(dataclasses.replace(PAPER, memory="short_term")) is None
 
 
+def test_tuning_sees_training_images_alone():
+    digits = data.load("digits")
+    stream, held_out = ocm.build_stream(config_of("validation=true", "train_per_class=none"), digits, 0)
+    known = {image.tobytes() for image in digits.train.images}
+    streamed = {image.tobytes() for image in stream.images_at(slice(None))}
+    evaluated = {image.tobytes() for image in held_out.images}
+    assert evaluated <= known and streamed <= known and not evaluated & streamed
+    assert len(held_out.labels) == 100 and np.bincount(held_out.labels).tolist() == [10] * 10
+
+
+def test_components_may_own_all_their_layers():
+    own = ocm.build_model(config_of("share_layers=false"), (8, 8, 1), 0)
+    single = ocm.build_model(config_of("dynamic=false"), (8, 8, 1), 0)
+    shapes = [[weight.shape for weight in model.encoder.weights + model.decoder.weights] for model in (own, single)]
+    assert shapes[0] == shapes[1]
+    assert own.shared_encoder.weights == own.shared_decoder.weights == []
+    own.grow()
+    assert [weight.shape for weight in own.bank.read(0)] == shapes[1]
+
+
 def test_an_importance_weighted_variant_takes_more_than_one_sample():
     stream = ocm_config.variant_changes("vae-iwvae-ocm", PRESETS["stream"])
     assert (stream["num_samples"], stream["kl"]) == (5, "sampled")
