@@ -11,7 +11,7 @@ class Expansion(keras.callbacks.Callback):
 
     Each time the short-term memory is full, R_i is the importance-weighted bound of its samples and the long-term
     ones, averaged over all components and samples. The mixture grows if |R_i - R_last| exceeds the threshold; a jump
-    upwards counts too. Then the long-term memory is cleared, as in the paper, unless it is to be kept.
+    upwards counts too. Then the long-term memory is cleared.
 
     Put it behind `MemoryTransfer` in the list of callbacks: moving samples between the memories leaves R_i as it is
     (unless the moved ones replace others, `when_full="reservoir"`).
@@ -26,8 +26,6 @@ class Expansion(keras.callbacks.Callback):
             of binary images. By default each sample is binarised.
         keep_transferred: a `MemoryTransfer` whose picks of the same round survive the clearing, so that the outcome is
             that of the authors' code, which expands first and transfers afterwards; None clears all, as in the paper.
-        clear_long_term: whether the long-term memory is cleared. If not, a new component goes on learning what the
-            earlier ones have learnt, and they stay as alternatives.
         seed: seed of the latent draws and the binarisation.
     """
 
@@ -39,7 +37,6 @@ class Expansion(keras.callbacks.Callback):
         num_samples=1000,
         grey_input=False,
         keep_transferred=None,
-        clear_long_term=True,
         seed=0,
     ):
         super().__init__()
@@ -51,7 +48,6 @@ class Expansion(keras.callbacks.Callback):
             raise ValueError(f"reference must be 'on_expand' or 'every_round', got {reference!r}.")
         self.threshold, self.reference, self.check_every = threshold, reference, check_every
         self.num_samples, self.grey_input, self.keep_transferred = num_samples, grey_input, keep_transferred
-        self.clear_long_term = clear_long_term
         self.rng = np.random.default_rng(seed)
         self.num_rounds, self.last_bound = 0, None
         self.bound, self.expanded = None, False
@@ -69,7 +65,7 @@ class Expansion(keras.callbacks.Callback):
         self.expanded = due and self.model.num_components < self.model.max_components
         if self.expanded:
             self.model.grow()
-            if memory.long_term is not None and self.clear_long_term:
+            if memory.long_term is not None:
                 self.clear(memory.long_term)
 
     def mean_bound(self, memory):

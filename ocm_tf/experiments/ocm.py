@@ -21,7 +21,7 @@ from ocm_tf.experiments.ocm_plots import draw_all
 from ocm_tf.experiments.ocm_recorder import OCMRecorder
 from ocm_tf.experiments.run_directory import RunDirectory
 from ocm_tf.files import save_arrays, write_atomically
-from ocm_tf.memory import CooperativeMemory, PackedSampleBuffer, RandomReplacementMemory, SampleBuffer, ShortTermMemory
+from ocm_tf.memory import CooperativeMemory, RandomReplacementMemory, SampleBuffer, ShortTermMemory
 from ocm_tf.models import VAE, VAEMixture
 from ocm_tf.networks import MLP, GaussianEncoder, RandomAffine
 from ocm_tf.streams import (
@@ -124,7 +124,7 @@ def learn(model, stream, rules, directory, arguments, config, tracker=None, labe
     recorder.set_model(model)
     callbacks = [rule for rule in rules.values() if rule is not None]
     if config.memory == "reservoir":
-        callbacks.insert(0, ReservoirTransfer(config.long_term_capacity, arguments.seed))
+        callbacks.insert(0, ReservoirTransfer(config.limit, arguments.seed))
     callbacks.append(recorder)
     checkpoint = Checkpoint(
         directory.checkpoint_path, stateful=[*callbacks, directory], every_seconds=arguments.checkpoint_seconds
@@ -203,7 +203,7 @@ def build_memory(config, image_shape, seed):
     if config.memory == "none":
         return None
     if config.memory == "random_replacement":
-        return RandomReplacementMemory(_long_term_memory(config, config.long_term_capacity, image_shape, seed), seed)
+        return RandomReplacementMemory(SampleBuffer(config.limit, image_shape), seed)
     only_newest = config.memory in ("newest", "joint")
     capacity = config.arrival_size if only_newest else config.short_term_capacity
     trigger = "ge" if only_newest else config.trigger
@@ -211,20 +211,13 @@ def build_memory(config, image_shape, seed):
     if only_newest or config.memory == "short_term":
         return CooperativeMemory(short_term)
     # A round may begin just below the limit, and an empty memory takes in a whole batch.
-    capacity = config.long_term_capacity + config.max_transferred + config.batch_size
+    capacity = config.limit + config.max_transferred + config.batch_size
     return CooperativeMemory(
         short_term,
-        _long_term_memory(config, capacity, image_shape, seed),
+        SampleBuffer(capacity, image_shape),
         seed_long_term=config.memory == "cooperative",
         seed_duplicate=config.seed_duplicate,
-        short_term_share=config.short_term_share,
     )
-
-
-def _long_term_memory(config, capacity, image_shape, seed):
-    if config.memory_bits == 8:
-        return SampleBuffer(capacity, image_shape)
-    return PackedSampleBuffer(capacity, image_shape, config.memory_bits, seed)
 
 
 def layer_units(config):
@@ -323,7 +316,7 @@ def build_rules(config, seed):
         names += ("features", "scale_distance", "resample")
         transfer = MemoryTransfer(
             threshold=config.transfer_threshold,
-            long_term_limit=config.long_term_capacity,
+            long_term_limit=config.limit,
             seed=seed,
             **{name: getattr(config, name) for name in names},
         )
@@ -335,7 +328,7 @@ def build_rules(config, seed):
             num_samples=config.expansion_samples,
             keep_transferred=transfer if config.order == "expand_first" else None,
             seed=seed,
-            **{name: getattr(config, name) for name in ("reference", "check_every", "grey_input", "clear_long_term")},
+            **{name: getattr(config, name) for name in ("reference", "check_every", "grey_input")},
         )
     return {"transfer": transfer, "expansion": expansion}
 

@@ -54,9 +54,7 @@ class ClassificationConfig(OCMConfig):
         "batch)",
         ("cooperative", "reservoir", "none"),
     )
-    memory_budget: int | None = setting(
-        None, "samples in both memories together, at 8 bits a pixel; none takes the data set's own"
-    )
+    memory_budget: int | None = setting(None, "samples in both memories together; none takes the data set's own")
     short_term_capacity: int = setting(500, "short-term samples M at which a round is due")
     long_term_limit: int | None = setting(
         None, "long-term samples at which transfer stops; none means what the budget leaves"

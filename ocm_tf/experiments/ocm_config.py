@@ -11,11 +11,19 @@ _OCM = {
     "objective": "elbo",
     "augmentation": 0.0,
     "weight_average": 0.0,
+    "share_layers": True,
     "warm_start": False,
 }
 
-BEST = {"memory": "reservoir", "augmentation": 1.0, "weight_average": 0.999, "warm_start": True}
-"""Our own choice, no method of the paper: a uniform sample of the stream, distorted anew each time it is replayed."""
+BEST = {
+    "memory": "reservoir",
+    "augmentation": 1.0,
+    "weight_average": 0.999,
+    "share_layers": False,
+    "warm_start": True,
+}
+"""Our own choice, no method of the paper: a uniform sample of the stream, distorted anew each time it is replayed. A
+model that grows goes on from the weights that it freezes, all of them."""
 
 VARIANTS = {
     "vae-elbo-ocm": _OCM,
@@ -101,11 +109,6 @@ class OCMConfig:
     steps_per_batch: int | None = setting(
         None, "updates for each arriving batch, drawn from the memory with replacement; none makes whole passes"
     )
-    short_term_share: float | None = setting(
-        None,
-        "share of the images drawn for steps_per_batch that come from the short-term memory; none: its share of "
-        "all stored",
-    )
     augmentation: float = setting(0.0, "strength of random affine distortions of training images; 0 trains without")
     weight_average: float = setting(
         0.0, "momentum of a running mean of the weights that replaces them; 0 keeps the last"
@@ -128,11 +131,6 @@ class OCMConfig:
         "long-term samples at which transfer stops; none means 4 M, for reservoir as many as transfer would store over "
         "the stream, for random_replacement the paper's ratio",
     )
-    memory_bits: int = setting(
-        8,
-        "bits a pixel of the long-term memory; with fewer than 8 it holds as many more samples in the same bytes",
-        (8, 4, 2, 1),
-    )
     seed_duplicate: bool = setting(False, "whether the first batch enters the short-term memory twice")
 
     selection: str = setting("similar", "which samples are moved", ("similar", "dissimilar", "random"))
@@ -152,7 +150,6 @@ class OCMConfig:
     max_components: int = setting(30, "most components C_max")
     share_layers: bool = setting(True, "whether the first layers of encoder and decoder belong to all components")
     train_shared_after_expand: bool = setting(False, "whether the shared layers train on after an expansion")
-    clear_long_term: bool = setting(True, "whether an expansion clears the long-term memory")
     warm_start: bool = setting(False, "whether a new component starts from the weights of the one before it")
     expansion_threshold: float = setting(10.0, "jump lambda_2 of the bound, in nats, that adds a component")
     reference: str = setting("on_expand", "when the bound to compare with is renewed", ("on_expand", "every_round"))
@@ -212,11 +209,6 @@ class OCMConfig:
             # CIFAR10 it is 1,000.
             return (1000 if self.dataset == "cifar10" else 3000) * self.short_term_capacity // 512
         return 4 * self.short_term_capacity
-
-    @property
-    def long_term_capacity(self):
-        """Samples that fill the long-term memory: the limit, or more where a pixel takes fewer bits."""
-        return self.limit * 8 // self.memory_bits
 
     @property
     def arrival_size(self):

@@ -2,7 +2,6 @@
 
 from ocm_tf.memory.cooperative_memory import CooperativeMemory
 from ocm_tf.memory.kernels import KERNELS, cosine_similarity, kernel_scores, laplace_code_kernel, rbf_kernel
-from ocm_tf.memory.packed_sample_buffer import PackedSampleBuffer
 from ocm_tf.memory.random_replacement_memory import RandomReplacementMemory
 from ocm_tf.memory.sample_buffer import SampleBuffer, Samples
 from ocm_tf.memory.selection import SELECTIONS, reservoir_slots, select_samples
@@ -13,7 +12,6 @@ __all__ = [
     "KERNELS",
     "SELECTIONS",
     "CooperativeMemory",
-    "PackedSampleBuffer",
     "RandomReplacementMemory",
     "SampleBuffer",
     "Samples",

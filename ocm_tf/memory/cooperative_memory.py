@@ -19,24 +19,11 @@ class CooperativeMemory(keras.layers.Layer):
             kernel rule something to compare with.
         seed_duplicate: whether the very first batch is put in the short-term memory twice. The authors' code does so,
             and the published sizes of the long-term memory follow from it.
-        short_term_share: share of drawn samples that come from the short-term memory; None draws from the union, in
-            which every sample counts alike. It acts on `draw` alone, not on whole passes over the union.
         **kwargs: as for `keras.layers.Layer`.
     """
 
-    def __init__(
-        self,
-        short_term,
-        long_term=None,
-        seed_long_term=True,
-        seed_duplicate=False,
-        short_term_share=None,
-        **kwargs,
-    ):
+    def __init__(self, short_term, long_term=None, seed_long_term=True, seed_duplicate=False, **kwargs):
         super().__init__(**kwargs)
-        if short_term_share is not None and not 0 <= short_term_share <= 1:
-            raise ValueError(f"short_term_share must lie in 0..1, got {short_term_share}.")
-        self.short_term_share = short_term_share
         self.short_term, self.long_term = short_term, long_term
         self.seed_long_term, self.seed_duplicate = seed_long_term, seed_duplicate
         self.num_seen = self.add_weight(name="num_seen", shape=(), dtype="int64", initializer="zeros", trainable=False)
@@ -71,29 +58,6 @@ class CooperativeMemory(keras.layers.Layer):
             return held
         return Samples(*(tf.concat(pair, axis=0) for pair in zip(held, self.long_term.in_use(), strict=True)))
 
-    def draw(self, num_rows, seed):
-        """Draws samples with replacement; works inside a graph.
-
-        Args:
-            num_rows: number of samples.
-            seed: `keras.random.SeedGenerator`.
-
-        Returns:
-            int32 tensor of shape `(num_rows,)`, rows of what `gather` returns.
-        """
-        num_short = self.short_term.count.value
-        num_long = 0 if self.long_term is None else self.long_term.count.value
-        uniform = keras.random.uniform((num_rows,), seed=seed)
-        share = tf.cast(num_short, tf.float32) / tf.cast(num_short + num_long, tf.float32)
-        if self.short_term_share is not None:
-            share = tf.where(num_long == 0, 1.0, self.short_term_share)
-        # One draw says which memory, and what is left of it which row.
-        from_short = uniform < share
-        place = tf.where(from_short, uniform / share, (uniform - share) / (1.0 - share))
-        first, count = tf.where(from_short, 0, num_short), tf.where(from_short, num_short, num_long)
-        rows = tf.cast(place * tf.cast(count, tf.float32), tf.int32)
-        return first + tf.minimum(rows, count - 1)
-
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
         return {
@@ -102,7 +66,6 @@ class CooperativeMemory(keras.layers.Layer):
             "long_term": None if self.long_term is None else serialize(self.long_term),
             "seed_long_term": self.seed_long_term,
             "seed_duplicate": self.seed_duplicate,
-            "short_term_share": self.short_term_share,
         }
 
     @classmethod

@@ -50,10 +50,6 @@ class RandomReplacementMemory(keras.layers.Layer):
         """Returns all samples in memory as `Samples` of tensors; works inside a graph."""
         return self.long_term.in_use()
 
-    def draw(self, num_rows, seed):
-        """Draws rows of what `gather` returns, with replacement, an int32 tensor; works inside a graph."""
-        return keras.random.randint((num_rows,), 0, self.long_term.count.value, seed=seed)
-
     def get_config(self):
         long_term = keras.saving.serialize_keras_object(self.long_term)
         return {**super().get_config(), "long_term": long_term, "seed": self.seed}

@@ -56,7 +56,7 @@ class SampleBuffer(keras.layers.Layer):
         def weight(name, shape, dtype):
             return self.add_weight(name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False)
 
-        self.images = weight("images", (self.num_rows, *self.stored_shape), sample_dtype)
+        self.images = weight("images", (self.num_rows, *self.sample_shape), sample_dtype)
         self.labels = weight("labels", (self.num_rows,), "int64")
         self.positions = weight("positions", (self.num_rows,), "int64")
         self.count = weight("count", (), "int32")
@@ -69,19 +69,6 @@ class SampleBuffer(keras.layers.Layer):
 
     def __len__(self):
         return int(self.count.numpy())
-
-    @property
-    def stored_shape(self):
-        """Shape in which a sample is kept; a subclass that packs samples has one of its own."""
-        return self.sample_shape
-
-    def pack(self, images):
-        """Turns images into what is kept of them; works inside a graph."""
-        return tf.cast(images, self.sample_dtype)
-
-    def unpack(self, stored):
-        """Turns what is kept back into images; works inside a graph."""
-        return stored
 
     def append(self, samples):
         """Writes a batch behind the rows in use; works inside a graph.
@@ -97,18 +84,18 @@ class SampleBuffer(keras.layers.Layer):
             raise ValueError(f"{self.name} holds {self.sample_dtype} images, got {dtype.name}.")
         num_new = tf.shape(samples.positions)[0]
         rows = (self.count + tf.range(num_new))[:, None]
-        for column, new in zip(self.columns, samples._replace(images=self.pack(samples.images)), strict=True):
+        for column, new in zip(self.columns, samples, strict=True):
             column.assign(tf.tensor_scatter_nd_update(column.value, rows, tf.cast(new, column.dtype)))
         self.count.assign(self.count + num_new)
 
     def in_use(self):
         """Returns the rows in use as `Samples` of tensors; works inside a graph."""
-        held = Samples(*(column.value[: self.count.value] for column in self.columns))
-        return held._replace(images=self.unpack(held.images))
+        return Samples(*(column.value[: self.count.value] for column in self.columns))
 
     def read(self):
         """Returns a copy of the rows in use as `Samples` of NumPy arrays."""
-        return Samples(*(np.array(column) for column in self.in_use()))
+        count = len(self)
+        return Samples(*(column.numpy()[:count] for column in self.columns))
 
     def add(self, samples):
         """Writes samples behind the rows in use.
@@ -141,10 +128,9 @@ class SampleBuffer(keras.layers.Layer):
         rows = np.asarray(rows, np.int64)
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"{self.name} has {len(self)} rows in use, got rows {rows.min()} to {rows.max()}.")
-        stored = samples._replace(images=self.pack(tf.convert_to_tensor(samples.images)))
-        for column, new in zip(self.columns, stored, strict=True):
+        for column, new in zip(self.columns, samples, strict=True):
             values = column.numpy().copy()
-            values[rows] = np.asarray(new)
+            values[rows] = new
             column.assign(values)
 
     def offer(self, samples, num_seen, capacity, rng):
@@ -185,7 +171,7 @@ class SampleBuffer(keras.layers.Layer):
     @property
     def num_bytes(self):
         """Bytes of the images in use; labels and positions serve evaluation and are not counted."""
-        return len(self) * int(np.prod(self.stored_shape)) * np.dtype(self.sample_dtype).itemsize
+        return len(self) * int(np.prod(self.sample_shape)) * np.dtype(self.sample_dtype).itemsize
 
     def save_own_variables(self, store):
         for name, values in self.read()._asdict().items():

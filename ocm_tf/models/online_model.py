@@ -14,8 +14,7 @@ class OnlineModel(keras.Model):
     A subclass says what a minibatch does in `minibatch_step`.
 
     Args:
-        memory: layer with `observe(images, labels)`, `gather()` and, for `steps_per_batch`, `draw(num_rows, seed)`,
-            such as `CooperativeMemory`; or None.
+        memory: layer with `observe(images, labels)` and `gather()`, such as `CooperativeMemory`; or None.
         epochs_per_batch: passes over the memory for each arriving batch.
         minibatch_size: samples in a minibatch.
         steps_per_batch: updates for each arriving batch in place of whole passes, each on a minibatch drawn from the
@@ -102,7 +101,8 @@ class OnlineModel(keras.Model):
         held = self.memory.gather()
         num_held = tf.shape(held.positions)[0]
         if self.steps_per_batch is not None:
-            rows = self.memory.draw(self.steps_per_batch * self.minibatch_size, self.seed_generator)
+            shape = (self.steps_per_batch * self.minibatch_size,)
+            rows = keras.random.randint(shape, 0, num_held, seed=self.seed_generator)
             return self._train_on_rows(held, rows, self.minibatch_size, self.steps_per_batch) / self.steps_per_batch
         size = tf.minimum(self.minibatch_size, num_held)
         num_steps = num_held // size if self.drop_remainder else -(-num_held // size)

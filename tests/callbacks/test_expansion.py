@@ -117,13 +117,6 @@ def test_samples_moved_in_the_same_round_survive_if_they_are_to():
     tiny.assert_aligned(held)
 
 
-def test_growth_can_leave_the_long_term_memory_as_it_is():
-    expansion = Expansion(num_samples=7, threshold=10.0, clear_long_term=False)
-    model = rounds_of([-100, -120], [expansion])
-    assert model.num_components == 2
-    assert model.memory.long_term.read().positions.tolist() == [0, 1, 2, 3]
-
-
 def test_growth_needs_no_long_term_memory():
     memory = make_memory(8, None, 4, image_shape=SHAPE)
     model = StandIn(memory, [-100, -150])

@@ -1,6 +1,5 @@
 """Checks how the pair of memories takes in batches, and what the model sees of it."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -67,41 +66,12 @@ def test_positions_count_on_over_rounds():
     assert memory.short_term.read().positions.tolist() == [16, 17, 18, 19]
 
 
-@pytest.mark.parametrize(
-    ("share", "expected"),
-    [(None, [1 / 12] * 12), (0.25, [0.25 / 8] * 8 + [0.75 / 4] * 4), (1.0, [1 / 8] * 8 + [0] * 4)],
-)
-def test_draws_follow_the_share_of_the_short_term_memory(share, expected):
-    memory = make_memory(image_shape=SHAPE, short_term_share=share)
-    observe(memory, 2)  # eight samples short-term, four of them long-term too
-    rows = memory.draw(12000, keras.random.SeedGenerator(0)).numpy()
-    shares = np.bincount(rows, minlength=12) / 12000
-    assert len(shares) == 12
-    np.testing.assert_allclose(shares, expected, atol=5 * np.sqrt(0.19 / 12000))
-
-
-@pytest.mark.parametrize("long_term_capacity", [None, 30])
-@pytest.mark.parametrize("share", [None, 0.25, 0.0])
-def test_draws_come_from_the_short_term_memory_if_the_other_is_empty(long_term_capacity, share):
-    memory = make_memory(
-        image_shape=SHAPE, long_term_capacity=long_term_capacity, short_term_share=share, seed_long_term=False
-    )
-    observe(memory, 1)
-    rows = memory.draw(500, keras.random.SeedGenerator(0)).numpy()
-    assert sorted(set(rows.tolist())) == [0, 1, 2, 3]
-
-
-def test_a_share_beyond_one_is_refused():
-    with pytest.raises(ValueError, match=r"short_term_share must lie in 0..1, got 1.5"):
-        make_memory(short_term_share=1.5)
-
-
 @pytest.mark.parametrize("long_term", [None, SampleBuffer(5, SHAPE, name="kept")])
 def test_configuration_comes_back(long_term):
-    memory = CooperativeMemory(ShortTermMemory(9, SHAPE, 3, "gt"), long_term, False, True, 0.3, name="pair")
+    memory = CooperativeMemory(ShortTermMemory(9, SHAPE, 3, "gt"), long_term, False, True, name="pair")
     copy = CooperativeMemory.from_config(memory.get_config())
     assert copy.get_config() == memory.get_config()
-    assert (copy.seed_long_term, copy.seed_duplicate, copy.short_term_share) == (False, True, 0.3)
+    assert (copy.seed_long_term, copy.seed_duplicate) == (False, True)
     assert copy.short_term.trigger == "gt" and copy.sample_shape == SHAPE
     assert (copy.long_term is None) == (long_term is None)
     assert [weight.shape for weight in copy.weights] == [weight.shape for weight in memory.weights]
