@@ -30,7 +30,8 @@ VARIANTS = {
     "vae-iwvae-ocm": {**_OCM, "objective": "iwae"},
     "dynamic-elbo-ocm": {**_OCM, "dynamic": True},
     "vae-elbo-ocm-cos": {**_OCM, "kernel": "cosine", "selection": "dissimilar", "transfer_threshold": 0.0},
-    "vae-elbo-random": {**_OCM, "memory": "random_replacement"},
+    # Its buffer has a size of its own, whatever limit a preset sets for the long-term memory.
+    "vae-elbo-random": {**_OCM, "memory": "random_replacement", "long_term_limit": None},
     "reservoir": {**_OCM, "memory": "reservoir"},
     "dynamic-reservoir": {**_OCM, "memory": "reservoir", "dynamic": True},
     "best": {**_OCM, **BEST},
