@@ -7,7 +7,7 @@ takes several names joined by "+".
 from ocm_tf.data.dataset import Dataset
 from ocm_tf.data.dataset_spec import DatasetSpec
 from ocm_tf.data.domains import describe_sources, domain_names, load_domains
-from ocm_tf.data.loading import load
+from ocm_tf.data.loading import load, load_index
 from ocm_tf.data.preparation import available, is_prepared, prepare
 from ocm_tf.data.split import Split
 
@@ -21,5 +21,6 @@ __all__ = [
     "is_prepared",
     "load",
     "load_domains",
+    "load_index",
     "prepare",
 ]

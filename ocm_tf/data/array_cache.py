@@ -1,23 +1,29 @@
 """Decoded arrays kept beside a stored data set, and checked on every use.
 
 They make loading take a fraction of a second, where decoding takes seconds (60,000 small images) to minutes
-(CelebA) of every processor. A data directory that cannot be written to works without them.
+(CelebA) of every processor. A data directory that cannot be written to works without them, unless they are too large
+for the memory.
 """
 
 import contextlib
 import hashlib
 import json
+import math
 import os
+import shutil
 
 import numpy as np
 
 from ocm_tf.data.source_note import SOURCE_FILE
 from ocm_tf.data.unfinished import unfinished_folder
+from ocm_tf.errors import UserError
 
 # Raise it whenever what is computed from the stored images changes.
 FORMAT = 1
 FOLDER = "ocm_tf_arrays"
 _INDEX = "index.json"
+# Larger arrays are decoded straight into files.
+MAX_IN_MEMORY = 2**30
 
 
 def load_arrays(path):
@@ -48,6 +54,35 @@ def load_arrays(path):
         return None
 
 
+@contextlib.contextmanager
+def allocating(path):
+    """Gives a function that allocates arrays for a data set: very large ones in files beside it.
+
+    Args:
+        path: folder of the stored data set.
+
+    Yields:
+        allocate: function of a shape and a type. An array in a file is a `np.memmap`, which `save_arrays` moves into
+            its place; its file is gone at the end otherwise. It raises `UserError` if there is no room for the file.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def allocate(shape, dtype):
+            num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+            if num_bytes <= MAX_IN_MEMORY:
+                return np.empty(shape, dtype)
+            try:
+                folder = stack.enter_context(unfinished_folder(path))
+            except OSError as error:
+                raise UserError(f"cannot write the decoded images ({num_bytes / 1e9:.1f} GB): {error}") from error
+            # Looked at first: filling a file in memory beyond the room there is kills the process.
+            if shutil.disk_usage(folder).free < num_bytes:
+                raise UserError(f"the decoded images need {num_bytes / 1e9:.1f} GB in {path}: make room there")
+            return np.lib.format.open_memmap(folder / "array.npy", "w+", dtype, shape)
+
+        yield allocate
+
+
 def save_arrays(path, arrays, class_names):
     """Keeps arrays beside a stored data set, whole or not at all; does nothing where it cannot write.
 
@@ -64,7 +99,11 @@ def save_arrays(path, arrays, class_names):
             files[split] = []
             for kind, array in zip(("images", "labels"), pair, strict=True):
                 name = f"{split}_{kind}.npy"
-                np.save(folder / name, array, allow_pickle=False)
+                if isinstance(array, np.memmap):  # from `allocating`, already in a file of its own
+                    array.flush()
+                    os.rename(array.filename, folder / name)
+                else:
+                    np.save(folder / name, array, allow_pickle=False)
                 files[split].append((name, _sha256(folder / name)))
         index = {
             "format": FORMAT,

@@ -2,7 +2,7 @@
 
 import difflib
 
-from ocm_tf.data import class_names, omniglot
+from ocm_tf.data import class_names, core50, omniglot
 from ocm_tf.data.catalogue_entry import CatalogueEntry
 from ocm_tf.data.celeb_a import read_celeb_a
 from ocm_tf.data.stored_form import StoredForm
@@ -110,6 +110,18 @@ _ENTRIES = (
         num_train=162_770,
         num_test=19_962,
         licence="non-commercial research only (Liu et al. 2015)",
+    ),
+    CatalogueEntry(
+        name="core50",
+        title="CORe50, 128x128, labelled by object",
+        forms=(StoredForm("core50", "1.0.0"),),
+        image_shape=(128, 128, 3),
+        class_names=core50.OBJECTS,
+        num_train=119_894,
+        num_test=44_972,
+        licence="CC BY 4.0 (Lomonaco and Maltoni 2017)",
+        read_files=core50.read_core50_files,
+        downloads=core50.DOWNLOADS,
     ),
 )
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from ocm_tf.data.download import Download
 from ocm_tf.data.stored_form import StoredForm
 
 
@@ -23,8 +24,9 @@ class CatalogueEntry:
         idx_sha256: SHA-256 of each decompressed IDX file by its usual name; empty if there are none.
         package: the registry and the name of a package that holds the IDX files, such as `("npm", "x")`, or
             `None`.
-        read_files: function of a path and the entry that reads a user's own files into a `Dataset`, or `None`
-            where only TFDS can prepare it.
+        read_files: function of a path and the entry that reads a user's own files into a `Dataset`, or an
+            `ExampleSource` where it is too large for that; `None` where only TFDS can prepare it.
+        downloads: the files that `read_files` then finds in one folder; empty where TFDS downloads them.
         id_format: how TFDS writes the `id` of an example, as a format string of `split` and `index`, or `None`.
         coarse_labels: the superclass of each class, where TFDS stores it too, or empty.
         coarse_class_names: the names of the superclasses, or empty.
@@ -41,6 +43,7 @@ class CatalogueEntry:
     idx_sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
     package: tuple[str, str] | None = None
     read_files: Callable | None = None
+    downloads: tuple[Download, ...] = ()
     id_format: str | None = None
     coarse_labels: tuple[int, ...] = ()
     coarse_class_names: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from ocm_tf.data.catalogue import find_entry
 from ocm_tf.data.digits import load_digits_dataset
 from ocm_tf.data.image_tree import read_image_tree
 from ocm_tf.data.npz_file import read_npz
-from ocm_tf.data.storage import find_stored, read_dataset
+from ocm_tf.data.storage import find_stored, read_dataset, read_index
 from ocm_tf.data.tfds_access import find_data_dir
 from ocm_tf.data.transforms import apply_transform, split_transform
 from ocm_tf.errors import UserError
@@ -38,14 +38,34 @@ def load(name, data_dir=None):
     if path is not None:
         return read_npz(path, name) if name.startswith("npz:") else read_image_tree(path, name)
     entry = find_entry(name)
+    return read_dataset(entry, *_find_prepared(entry, data_dir))
+
+
+def load_index(name, data_dir=None):
+    """Loads what a data set comes with besides images and labels, such as the orders in which CORe50 is shown.
+
+    Args:
+        name: a name of the catalogue.
+        data_dir: as for `load`.
+
+    Returns:
+        index: dict from name to array, in the order of the images that `load` gives.
+
+    Raises:
+        UserError: if there is no such name, or the data set is not prepared or has no such file.
+    """
+    return read_index(_find_prepared(find_entry(name), data_dir)[1])
+
+
+def _find_prepared(entry, data_dir):
     data_dir = find_data_dir(data_dir)
     form, path = find_stored(entry, data_dir)
     if form is None:
         raise UserError(
-            f"dataset {name} is not in {data_dir / entry.forms[0].folder}: run "
-            f"python -m ocm_tf.data prepare {name}{data_dir_option(data_dir)}"
+            f"dataset {entry.name} is not in {data_dir / entry.forms[0].folder}: run "
+            f"python -m ocm_tf.data prepare {entry.name}{data_dir_option(data_dir)}"
         )
-    return read_dataset(entry, form, path)
+    return form, path
 
 
 def data_dir_option(data_dir):

