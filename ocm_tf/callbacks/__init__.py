@@ -3,6 +3,7 @@
 from ocm_tf.lazy import lazy_attributes
 
 _MODULES = {
+    "BestState": "best_state",
     "Checkpoint": "checkpoint",
     "DivergenceGuard": "divergence_guard",
     "Expansion": "expansion",

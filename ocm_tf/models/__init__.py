@@ -1,9 +1,29 @@
 """The learning rules: Keras models with their own training steps."""
 
 from ocm_tf.models.classifier_mixture import ClassifierMixture
+from ocm_tf.models.continual_classifier import ContinualClassifier
+from ocm_tf.models.ewc import EWC
+from ocm_tf.models.generative_latent_replay import GenerativeLatentReplay
+from ocm_tf.models.joint import Joint
+from ocm_tf.models.latent_replay import LatentReplay
+from ocm_tf.models.naive import Naive
 from ocm_tf.models.online_classifier import OnlineClassifier
 from ocm_tf.models.online_model import OnlineModel
+from ocm_tf.models.replay import Replay
 from ocm_tf.models.vae import VAE
 from ocm_tf.models.vae_mixture import VAEMixture
 
-__all__ = ["VAE", "ClassifierMixture", "OnlineClassifier", "OnlineModel", "VAEMixture"]
+__all__ = [
+    "EWC",
+    "VAE",
+    "ClassifierMixture",
+    "ContinualClassifier",
+    "GenerativeLatentReplay",
+    "Joint",
+    "LatentReplay",
+    "Naive",
+    "OnlineClassifier",
+    "OnlineModel",
+    "Replay",
+    "VAEMixture",
+]

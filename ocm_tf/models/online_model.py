@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from ocm_tf.models.nested_config import deserialize_parts
+
 
 class OnlineModel(keras.Model):
     """A model for which one `fit` is one stream and one step is one arriving batch.
@@ -150,10 +152,4 @@ class OnlineModel(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        # Keras passes nested layers as dicts.
-        parts = {
-            name: keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)
-            for name, value in config.items()
-            if isinstance(value, dict) and "class_name" in value
-        }
-        return cls(**{**config, **parts})
+        return cls(**deserialize_parts(config, custom_objects))

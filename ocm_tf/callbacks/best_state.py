@@ -1,0 +1,48 @@
+"""Early stopping by the accuracy on an experience's own training samples."""
+
+import keras
+
+
+class BestState(keras.callbacks.Callback):
+    """Stops an experience that no longer gains accuracy and goes back to its best state  [Avalanche, EarlyStopping].
+
+    The accuracy on the training samples at hand is measured before the first epoch and after each. Any gain over the
+    best so far saves the weights; only a gain of more than `margin` resets patience. Keras' `EarlyStopping` saves only
+    what passes the margin, and has nothing to compare the first epoch with.
+
+    Args:
+        patience: epochs without such a gain after which training stops.
+        margin: least gain, as a fraction of samples.
+
+    Attributes:
+        accuracies: the accuracy before the first epoch and after each, of the latest experience.
+    """
+
+    def __init__(self, patience=1, margin=0.003):
+        super().__init__()
+        if patience < 1 or margin < 0:
+            raise ValueError(f"patience must be at least 1 and margin not negative, got {patience} and {margin}.")
+        self.patience, self.margin = patience, margin
+        self.accuracies = []
+
+    def on_train_begin(self, logs=None):
+        self.accuracies = [self.model.training_accuracy()]
+        self._save()
+        self._last_gain = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        accuracy, best = self.model.training_accuracy(), max(self.accuracies)
+        self.accuracies.append(accuracy)
+        if accuracy > best:
+            self._save()
+            if accuracy - best > self.margin:
+                self._last_gain = epoch + 1
+        if epoch + 1 - self._last_gain >= self.patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        self.model.set_weights(self._weights)
+        del self._weights
+
+    def _save(self):
+        self._weights = self.model.get_weights()

@@ -1,0 +1,377 @@
+"""What all classifiers that learn one experience after the other have in common."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ocm_tf.errors import UserError
+from ocm_tf.models.nested_config import deserialize_parts
+
+# What a random generator of an experience is for; see `ContinualClassifier.rng`.
+ORDER, MEMORY, REPLAY, GENERATION = range(4)
+
+_EVALUATED_ROWS = 1000
+
+
+class ContinualClassifier(keras.Model):
+    """Learns experiences in order, each by one `fit` over all its training samples; no task is named when predicting.
+
+    One Keras step makes `minibatches_per_step` updates in one compiled graph: it is handed the rows of so many
+    minibatches, those of the experience and those replayed beside them. No number of rows is part of the graph, so
+    all experiences share one trace.
+
+    The gradient of a minibatch is that of the mean cross-entropy, in nats, plus `weight_decay * weight` for every
+    weight and bias that is trained  [GLR code: coupled L2]. The optimizer starts afresh with each experience, except
+    for its learning rate.
+
+    Shuffling and choosing follow from `seed`, the number of the experience and that of the epoch alone. A `.keras` file
+    saved between experiences holds all that is needed to go on alike: weights, optimizer, memory, states of dropout.
+
+    Args:
+        backbone: functional `keras.Model`, uint8 images -> latents; see `split_at`.
+        head: functional `keras.Model`, latents -> logits.
+        batch_size: samples of the experience in a minibatch.
+        weight_decay: factor of the L2 term's gradient.
+        minibatches_per_step: updates in one Keras step, so that its overhead vanishes; callbacks come between steps.
+        seed: seed of all order and choice.
+        **kwargs: as for `keras.Model`.
+
+    Call: images of shape `(batch, height, width, channels)` -> logits of shape `(batch, num_classes)`.
+    """
+
+    def __init__(self, backbone, head, batch_size=64, weight_decay=0.0005, minibatches_per_step=100, seed=0, **kwargs):
+        super().__init__(**kwargs)
+        for name, value in {"batch_size": batch_size, "minibatches_per_step": minibatches_per_step}.items():
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        if backbone.output_shape[1:] != head.input_shape[1:] or len(head.input_shape) != 2:
+            raise ValueError(
+                f"backbone and head must meet in a vector, got shapes {backbone.output_shape} and {head.input_shape}."
+            )
+        self.backbone, self.head = backbone, head
+        self.batch_size, self.weight_decay = batch_size, weight_decay
+        self.minibatches_per_step, self.seed = minibatches_per_step, seed
+        self.num_classes, self.latent_dim = head.output_shape[-1], backbone.output_shape[-1]
+        self.experience_index = 0  # of the experience at hand, or the next one
+        self.accuracy_tracker = keras.metrics.Mean(name="accuracy")
+        self._inputs = self._labels = None  # of the experience at hand
+        self.built = True  # both parts are
+
+    def call(self, inputs, training=None):
+        return self.head(self.backbone(inputs, training=training), training=training)
+
+    def compile(self, optimizer=None, jit_compile=False, **kwargs):
+        """Configures training; the loss is the model's own.
+
+        Args:
+            optimizer: a Keras optimizer; None takes SGD of learning rate 0.001 and momentum 0.9  [GLR code].
+            jit_compile: whether XLA compiles the step; on a CPU it brought no gain.
+            **kwargs: as for `keras.Model.compile`.
+        """
+        if optimizer is None:
+            optimizer = keras.optimizers.SGD(0.001, momentum=0.9)
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+        self._fresh_optimizer = [variable.numpy() for variable in self.optimizer.variables]
+
+    def compile_from_config(self, config):
+        # Keras compiles a loaded model only if `compile` is its own.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    # Learning an experience
+
+    def fit_experience(self, experience, epochs=40, callbacks=(), verbose=0):
+        """Learns one experience, then updates what is remembered of it.
+
+        Callbacks may define `on_experience_begin(experience)` and `on_experience_end(experience)` besides the hooks of
+        Keras; the latter is called when the memory is up to date.
+
+        Args:
+            experience: object with `train.images`, a uint8 array, and `train.labels`, such as `Experience`.
+            epochs: most passes over its samples.
+            callbacks: Keras callbacks.
+            verbose: as for `keras.Model.fit`.
+
+        Returns:
+            history: what `fit` returns.
+
+        Raises:
+            UserError: if images or labels do not fit the model.
+        """
+        images, labels = self._checked(experience)
+        callbacks = list(callbacks)
+        for callback in callbacks:
+            callback.set_model(self)
+        _notify(callbacks, "on_experience_begin", experience)
+        try:
+            self._inputs, self._labels = self.begin_experience(images, labels)
+            self._reset_optimizer()
+            history = self.fit(
+                self._minibatches(epochs),
+                epochs=epochs,
+                steps_per_epoch=-(-self._num_minibatches() // self.minibatches_per_step),
+                callbacks=[*callbacks, *self.own_callbacks()],
+                verbose=verbose,
+                shuffle=False,
+            )
+            self.end_experience(images, labels)
+        finally:
+            self._inputs = self._labels = None
+        self.experience_index += 1
+        _notify(callbacks, "on_experience_end", experience)
+        return history
+
+    def begin_experience(self, images, labels):
+        """Prepares for an experience.
+
+        Returns:
+            inputs, labels: arrays of the rows to be trained on.
+        """
+        return images, labels
+
+    def end_experience(self, images, labels):
+        """Remembers what the method keeps of an experience."""
+
+    def own_callbacks(self):
+        """Returns callbacks of the method itself for the `fit` of the experience at hand."""
+        return []
+
+    def rng(self, purpose, epoch=0):
+        """Makes the random generator of a purpose in the experience at hand; it does not depend on what came before."""
+        return np.random.default_rng([purpose, self.seed, self.experience_index, epoch])
+
+    def _checked(self, experience):
+        images, labels = np.asarray(experience.train.images), np.asarray(experience.train.labels, np.int32)
+        if images.dtype != np.uint8 or images.shape[1:] != self.backbone.input_shape[1:]:
+            expected, got = self.backbone.input_shape[1:], images.shape[1:]
+            raise UserError(f"the model takes uint8 images of shape {expected}, got {images.dtype} of {got}.")
+        if len(labels) == 0 or labels.shape != images.shape[:1]:
+            raise UserError(f"every image needs a label, got {len(images)} images and labels of shape {labels.shape}.")
+        if labels.min() < 0 or labels.max() >= self.num_classes:
+            raise UserError(
+                f"the model tells {self.num_classes} classes apart, got labels {labels.min()} to {labels.max()}; "
+                f"make its head larger."
+            )
+        return images, labels
+
+    def _reset_optimizer(self):
+        for variable, value in zip(self.optimizer.variables, self._fresh_optimizer, strict=True):
+            if variable is not self.optimizer.learning_rate:
+                variable.assign(value)
+
+    # Minibatches
+
+    def batch_split(self):
+        """Returns how many samples of a minibatch are the experience's own and how many are replayed."""
+        return self.batch_size, 0
+
+    def replay_for_epoch(self, num_wanted, rng):
+        """Returns `take(first, last)`, which gives inputs, labels and experiences of that part of an epoch's replay."""
+        nothing = np.zeros((0, *self.replay_spec.shape[1:]), self.replay_spec.dtype.as_numpy_dtype)
+        return lambda first, last: (nothing, np.zeros(0, np.int32), np.zeros(0, np.int32))
+
+    @property
+    def replay_spec(self):
+        """Shape and dtype of replayed inputs."""
+        return tf.TensorSpec((None, *self._inputs.shape[1:]), self._inputs.dtype)
+
+    def minibatch_weights(self, num_current, num_replayed, experiences):
+        """Gives each sample its factor in the loss of its minibatch; here all have an equal one.
+
+        Args:
+            num_current: int array of shape `(minibatches,)`, samples of the experience in each minibatch.
+            num_replayed: replayed samples in each.
+            experiences: int array of shape `(minibatches * num_replayed,)`, from which each replayed sample is.
+
+        Returns:
+            float arrays, one factor for each of the experience's samples and one for each replayed.
+        """
+        equal = 1 / (num_current + num_replayed)
+        return np.repeat(equal, num_current), np.repeat(equal, num_replayed)
+
+    def _num_minibatches(self):
+        return -(-len(self._labels) // self.batch_split()[0])
+
+    def _minibatches(self, epochs):
+        current = tf.TensorSpec((None, *self._inputs.shape[1:]), self._inputs.dtype)
+        column = tf.TensorSpec((None,), tf.int32)
+        factors = tf.TensorSpec((None,), tf.float32)
+        signature = {
+            "current": (current, column, factors, column),
+            "replayed": (self.replay_spec, column, factors),
+            "sizes": tf.TensorSpec((2,), tf.int32),
+        }
+        return tf.data.Dataset.from_generator(lambda: self._chunks(epochs), output_signature=signature).prefetch(1)
+
+    def _chunks(self, epochs):
+        """Yields the rows of one Keras step after the other; it runs ahead of training, so it must not depend on it."""
+        num_current, num_replayed = self.batch_split()
+        num_minibatches = self._num_minibatches()
+        for epoch in range(epochs):
+            order = self.rng(ORDER, epoch).permutation(len(self._labels)).astype(np.int32)
+            take = self.replay_for_epoch(num_minibatches * num_replayed, self.rng(REPLAY, epoch))
+            for first in range(0, num_minibatches, self.minibatches_per_step):
+                last = min(first + self.minibatches_per_step, num_minibatches)
+                rows = order[first * num_current : last * num_current]
+                sizes = np.full(last - first, num_current)
+                sizes[-1] = len(rows) - sizes[:-1].sum()
+                inputs, labels, experiences = take(first * num_replayed, last * num_replayed)
+                weights, replay_weights = self.minibatch_weights(sizes, num_replayed, experiences)
+                yield {
+                    "current": (self._inputs[rows], self._labels[rows], weights, rows),
+                    "replayed": (inputs, labels, replay_weights),
+                    "sizes": (num_current, num_replayed),
+                }
+
+    # Steps
+
+    def train_step(self, data):
+        current, replayed, sizes = data["current"], data["replayed"], data["sizes"]
+        num_rows = tf.shape(current[1])[0]
+        num_minibatches = -(-num_rows // sizes[0])
+
+        def one_minibatch(step, total_loss, total_correct):
+            inputs, labels, weights, rows = (column[step * sizes[0] : (step + 1) * sizes[0]] for column in current)
+            others = [column[step * sizes[1] : (step + 1) * sizes[1]] for column in replayed]
+            labels, weights = tf.concat([labels, others[1]], 0), tf.concat([weights, others[2]], 0)
+            loss, correct = self.minibatch_step(inputs, others[0], labels, weights, rows)
+            return step + 1, total_loss + loss, total_correct + correct
+
+        # One iteration after the other: each reads the weights that the one before wrote.
+        _, loss, correct = tf.while_loop(
+            lambda step, *_: step < num_minibatches, one_minibatch, (0, 0.0, 0.0), parallel_iterations=1
+        )
+        count = tf.cast(num_minibatches, tf.float32)
+        num_samples = tf.cast(num_rows + tf.shape(replayed[1])[0], tf.float32)
+        return self._report(loss / count, count, correct / num_samples, num_samples)
+
+    def minibatch_step(self, current, replayed, labels, weights, rows):
+        """Makes one update of the trainable weights; works inside a graph.
+
+        Args:
+            current: tensor of the experience's inputs.
+            replayed: tensor of replayed inputs.
+            labels: int tensor of the labels of both, one after the other.
+            weights: float tensor of their factors in the loss.
+            rows: int tensor, the rows of the experience that `current` is.
+
+        Returns:
+            loss, num_correct: float scalar tensors, before the update.
+        """
+        with tf.GradientTape() as tape:
+            logits = self.minibatch_logits(current, replayed, rows)
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+            loss = tf.reduce_sum(weights * losses) + self.penalty()
+        variables = self.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        decayed = [
+            gradient + self.weight_decay * variable for gradient, variable in zip(gradients, variables, strict=True)
+        ]
+        self.optimizer.apply(decayed, variables)
+        return loss, _num_correct(logits, labels)
+
+    def minibatch_logits(self, current, replayed, rows):
+        """Computes the logits of the experience's inputs and the replayed ones; works inside a graph."""
+        return self(tf.concat([current, replayed], 0), training=True)
+
+    def penalty(self):
+        """Returns what the method adds to the loss of every minibatch, a float scalar; works inside a graph."""
+        return 0.0
+
+    def test_step(self, data):
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        logits = self(images, training=False)
+        labels = tf.cast(labels, tf.int32)
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        count = tf.cast(tf.shape(labels)[0], tf.float32)
+        return self._report(tf.reduce_mean(losses), count, _num_correct(logits, labels) / count, count)
+
+    def _report(self, loss, num_losses, accuracy, num_samples):
+        # Keras has a mean of the loss of its own, which `fit` reports.
+        loss_tracker = next(metric for metric in self.metrics if metric.name == "loss")
+        loss_tracker.update_state(loss, num_losses)
+        self.accuracy_tracker.update_state(accuracy, num_samples)
+        return {"loss": loss_tracker.result(), "accuracy": self.accuracy_tracker.result()}
+
+    def training_accuracy(self):
+        """Measures the accuracy on the training samples of the experience at hand, in inference mode.
+
+        Raises:
+            ValueError: outside of `fit_experience`.
+        """
+        if self._labels is None:
+            raise ValueError(
+                "training_accuracy needs an experience at hand: call it from a callback of fit_experience."
+            )
+        starts = range(0, len(self._labels), _EVALUATED_ROWS)
+        parts = [slice(start, start + _EVALUATED_ROWS) for start in starts]
+        num_correct = sum(float(self._count_correct(self._inputs[part], self._labels[part])) for part in parts)
+        return num_correct / len(self._labels)
+
+    @tf.function(reduce_retracing=True)
+    def _count_correct(self, inputs, labels):
+        return _num_correct(self.inference_logits(inputs), labels)
+
+    def inference_logits(self, inputs):
+        """Computes the logits of rows that `begin_experience` returned; works inside a graph."""
+        return self(inputs, training=False)
+
+    # State
+
+    def state_arrays(self):
+        """Returns what the method keeps between experiences besides the weights, `{name: array}`."""
+        return {}
+
+    def set_state_arrays(self, arrays):
+        """Takes up the state of `state_arrays`."""
+        if arrays:
+            raise ValueError(f"{type(self).__name__} keeps no arrays, got {sorted(arrays)}.")
+
+    def state_num_bytes(self):
+        """Returns the bytes of all that the method keeps between experiences besides the weights."""
+        return sum(array.nbytes for array in self.state_arrays().values())
+
+    def save_own_variables(self, store):
+        store["experience_index"] = np.array(self.experience_index)
+        for index, state in enumerate(self._random_states()):
+            store[f"random_{index}"] = state.numpy()
+        for name, array in self.state_arrays().items():
+            store[f"state_{name}"] = array
+
+    def load_own_variables(self, store):
+        stored = {name: np.asarray(store[name]) for name in store.keys()}  # noqa: SIM118
+        self.experience_index = int(stored["experience_index"])
+        for index, state in enumerate(self._random_states()):
+            state.assign(stored[f"random_{index}"])
+        self.set_state_arrays({name[6:]: array for name, array in stored.items() if name.startswith("state_")})
+
+    def _random_states(self):
+        """Finds the states of dropout and the like, which Keras leaves out of files."""
+        weights = {id(weight) for weight in self.weights}
+        return [variable for variable in self.variables if id(variable) not in weights]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "head": keras.saving.serialize_keras_object(self.head),
+            "batch_size": self.batch_size,
+            "weight_decay": self.weight_decay,
+            "minibatches_per_step": self.minibatches_per_step,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return cls(**deserialize_parts(config, custom_objects))
+
+
+def _notify(callbacks, hook, experience):
+    for callback in callbacks:
+        if hasattr(callback, hook):
+            getattr(callback, hook)(experience)
+
+
+def _num_correct(logits, labels):
+    predicted = tf.argmax(logits, axis=1, output_type=labels.dtype)
+    return tf.reduce_sum(tf.cast(predicted == labels, tf.float32))
