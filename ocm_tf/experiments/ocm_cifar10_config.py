@@ -41,7 +41,7 @@ SMALL = replace(
     kernel="laplace_code",
     transfer_threshold=0.0,
     max_transferred=8,
-    # The bound moves by 10 to 40 nats from one round to the next: at 5 every round added a component.
+    # The bound moves by 8 to 40 nats from one round to the next: at 5 every round added a component.
     expansion_threshold=30.0,
     expansion_samples=100,
     eval_samples=100,

@@ -297,8 +297,8 @@ PRESETS = {
 COSTS = {
     "tiny": "half a minute, the embedded 8x8 digits; for tests and a first look",
     "small": "a few minutes on two cores, 2,000 real images, full layer sizes; shows the effect of the memory",
-    "stream": "ten minutes on two cores, the whole stream and full sizes; only the inner loop is thinned",
-    "best": "as stream, with what we found to work best in place of the paper's rule; ten to twenty minutes",
+    "stream": "ten to fifteen minutes on a core, the whole stream and full sizes; only the inner loop is thinned",
+    "best": "as stream, with what we found to work best in place of the paper's rule; twenty to thirty minutes",
     "paper": "the paper's values; days on two cores, an hour or two on a GPU",
     "release": "the authors' code's values where they differ; as long as paper",
 }

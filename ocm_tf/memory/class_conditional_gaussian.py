@@ -30,14 +30,6 @@ class ClassConditionalGaussian(LatentGenerator):
             raise ValueError(f"covariance must be one of {COVARIANCES}, got {covariance!r}.")
         self.covariance = covariance
 
-    @property
-    def classes(self):
-        return self.labels
-
-    @property
-    def class_shares(self):
-        return self.shares
-
     def _fit(self, latents, labels, rng):
         self.labels, shares, means = class_statistics(latents, labels)
         residuals = latents - means[np.searchsorted(self.labels, labels)]

@@ -41,14 +41,6 @@ class ClassConditionalVAE(LatentGenerator):
         self.code_dim, self.hidden_units = code_dim, hidden_units
         self.epochs, self.batch_size, self.learning_rate = epochs, batch_size, learning_rate
 
-    @property
-    def classes(self):
-        return self.labels
-
-    @property
-    def class_shares(self):
-        return self.shares
-
     def _fit(self, latents, labels, rng):
         self.labels, counts = np.unique(labels, return_counts=True)
         self.shares = (counts / len(labels)).astype(np.float32)

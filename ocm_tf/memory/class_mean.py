@@ -16,14 +16,6 @@ class ClassMean(LatentGenerator):
 
     array_names = ("shares", "means", "labels")
 
-    @property
-    def classes(self):
-        return self.labels
-
-    @property
-    def class_shares(self):
-        return self.shares
-
     def _fit(self, latents, labels, rng):
         self.labels, shares, means = class_statistics(latents, labels)
         self.shares, self.means = shares.astype(np.float32), means.astype(np.float32)

@@ -118,14 +118,14 @@ class LatentGenerator(abc.ABC):
         return cls(**config)
 
     @property
-    @abc.abstractmethod
     def classes(self):
-        """Int array of the labels that it emits, in order."""
+        """Int array of the labels that it emits, in order; here its array `labels` has one entry a class."""
+        return self.labels
 
     @property
-    @abc.abstractmethod
     def class_shares(self):
-        """Float array of each class's share of what it was fitted to."""
+        """Float array of each class's share of what it was fitted to; here its array `shares`."""
+        return self.shares
 
     @abc.abstractmethod
     def _fit(self, latents, labels, rng):
