@@ -15,7 +15,8 @@ from pathlib import Path
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.environment import describe_environment
 from ocm_tf.experiments.metrics_table import MetricsTable
-from ocm_tf.files import remove_leftovers, reporting_unwritable, write_json
+from ocm_tf.experiments.model_card import model_card
+from ocm_tf.files import remove_leftovers, reporting_unwritable, write_atomically, write_json
 
 # Told apart by this key from any other directory that holds a config.json.
 MARK = "ocm_tf_run"
@@ -49,7 +50,7 @@ class RunDirectory:
         self.path = Path(path)
         self.config_path, self.results_path = self.path / "config.json", self.path / "results.json"
         self.model_path, self.figures_path = self.path / "model.keras", self.path / "figures"
-        self.checkpoint_path = self.path / "checkpoint"
+        self.checkpoint_path, self.card_path = self.path / "checkpoint", self.path / "model_card.md"
         self.metrics = MetricsTable(self.path / "metrics.csv")
         self.resumed = False
         self._identity, self._lock, self._seconds_before, self._opened = None, None, 0.0, time.monotonic()
@@ -139,7 +140,7 @@ class RunDirectory:
         self._seconds_before, self._opened = state["wall_seconds"], time.monotonic()
 
     def write_results(self, metrics, paper=None, memory_samples=None, memory_bytes=None, num_components=None):
-        """Writes `results.json`, which marks the run as finished; so it comes last.
+        """Writes `model_card.md`, then `results.json`, which marks the run as finished; so it comes last.
 
         Args:
             metrics: `{name: number}`, what the run measured.
@@ -163,6 +164,8 @@ class RunDirectory:
             "wall_seconds": round(self.wall_seconds, 3),
             "finished": True,
         }
+        card = model_card(self._saved_config(), results)
+        write_atomically(self.card_path, lambda path: path.write_text(card, encoding="utf-8"))
         write_json(self.results_path, results)
 
     def _acquire_lock(self):
@@ -212,6 +215,7 @@ class RunDirectory:
         with reporting_unwritable(self.path):
             # First, so that a clearing cut short does not look like a finished run.
             self.results_path.unlink(missing_ok=True)
+            self.card_path.unlink(missing_ok=True)
             for path in self.path.iterdir():
                 if path.is_dir() and not path.is_symlink() and path.name in WRITTEN_DIRECTORIES:
                     shutil.rmtree(path)
