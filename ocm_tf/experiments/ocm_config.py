@@ -304,7 +304,7 @@ COSTS = {
 }
 
 # Tables 1 and 3 of the paper (log-likelihood, long-term samples, components) and, for COS, the supplement's Table I.
-_TABLES = {
+TABLES = {
     ("mnist", "vae-elbo-random"): (-150.79, 3000, 1),
     ("mnist", "vae-elbo-ocm"): (-132.07, 1600, 1),
     ("mnist", "vae-iwvae-ocm"): (-127.11, 1600, 1),
@@ -326,7 +326,7 @@ _TABLES = {
 
 # Table 2 (inception score, FID, long-term samples, components). A companion paper lists the two OCM runs with 1,000 and
 # 900 samples, which seems to count the short-term memory too.
-_TABLE_2 = {
+TABLE_2 = {
     ("cifar10", "vae-elbo-random"): (3.84, 116.26, 1000, 1),
     ("cifar10", "vae-elbo-ocm"): (4.13, 98.76, 500, 1),
     ("cifar10", "dynamic-elbo-ocm"): (4.16, 92.99, 400, 3),
@@ -413,10 +413,10 @@ def variant_of(config):
 def paper_values(config):
     """Returns the paper's figures for the method and data set of the settings; None where it has none."""
     method = config.dataset, variant_of(config)
-    if method in _TABLE_2:
+    if method in TABLE_2:
         names = ("inception_score", "fid", "memory_samples", "num_components")
-        return dict(zip(names, _TABLE_2[method], strict=True))
-    log_likelihood, memory_samples, num_components = _TABLES.get(method, (None, None, None))
+        return dict(zip(names, TABLE_2[method], strict=True))
+    log_likelihood, memory_samples, num_components = TABLES.get(method, (None, None, None))
     return {
         "log_likelihood": log_likelihood,
         "nll": None if log_likelihood is None else -log_likelihood,

@@ -1,0 +1,80 @@
+"""Checks the report on made-up runs: means over seeds beside the paper's values, and what was not run."""
+
+import json
+
+import pytest
+
+from ocm_tf.errors import UserError
+from ocm_tf.experiments.published import published_tables
+from ocm_tf.experiments.report import report
+
+
+def write_run(path, nll, paper=None, script="ocm_split_mnist", dataset="mnist", finished=True, metric="nll", **changes):
+    path.mkdir(parents=True)
+    seed = int(path.name.rpartition("seed")[2])
+    results = {
+        "experiment": script, "preset": "small", "seed": seed, "dataset": dataset, "changes": changes,
+        "metrics": {metric: nll, "nll_class_0": 1.0}, "paper": {metric: paper, "num_components": None},
+        "memory_samples": 100, "memory_bytes": 78400, "num_components": 1, "wall_seconds": 10.0 * (seed + 1),
+        "finished": finished,
+    }  # fmt: skip
+    config = {"data_source": "from somewhere", "git": {"commit": "0123456789abcdef"}}
+    (path / "results.json").write_text(json.dumps(results))
+    (path / "config.json").write_text(json.dumps(config))
+
+
+def row_of(text, label):
+    (line,) = (line for line in text.splitlines() if line.startswith(f"| {label} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_averages_over_seeds_beside_the_papers_values(tmp_path):
+    folder = tmp_path / "ocm_split_mnist" / "small"
+    write_run(folder / "vae-elbo-ocm-seed0", 140.0, 132.07, variant_alpha=[1, 2])
+    write_run(folder / "vae-elbo-ocm-seed1", 144.0, 132.07)
+    write_run(folder / "reservoir-seed0", 130.0)
+    write_run(folder / "joint-seed0", 110.0, finished=False)
+    text = report(tmp_path)
+    assert row_of(text, "vae-elbo-ocm") == ["vae-elbo-ocm", "142 ± 2.83", "132.07", "100", "1,600", "1", "1", "15", "2"]
+    assert row_of(text, "reservoir") == ["reservoir", "130", "–", "100", "–", "1", "–", "10", "1"]
+    assert "joint" not in text
+    assert "The paper's Table 1, Split MNIST." in text
+    assert "Preset small; seeds 0, 1; data mnist (from somewhere). Commits 0123456789." in text
+    assert "python scripts/ocm_split_mnist.py --preset small --seed 0 --set variant_alpha=1,2" in text
+    missing = "Table 1, Split MNIST: not run here: vae-elbo-random, vae-iwvae-ocm, vae-elbo-ocm-cos, dynamic-elbo-ocm."
+    assert missing in text.splitlines()
+
+
+def test_says_of_every_published_table_what_was_not_run(tmp_path):
+    write_run(tmp_path / "a-seed0", 1.0, script="something_else", dataset="digits", metric="some_metric")
+    text = report(tmp_path)
+    for table in published_tables():
+        assert f"{table.title}: not run here: {', '.join(table.rows)}." in text
+    assert "| method | some metric | nll class 0 |" in text
+
+
+def test_a_value_that_was_not_found_is_told_from_a_method_the_paper_lacks(tmp_path, monkeypatch):
+    from ocm_tf.experiments import report as module
+    from ocm_tf.experiments.published import PublishedTable
+
+    rows = {"known": {"nll": 3.0}, "unknown": {"nll": None}}
+    table = PublishedTable("paper", "Table 9", "ocm_split_mnist", "mnist", rows)
+    monkeypatch.setattr(module, "published_tables", lambda: [table])
+    for label in ("known", "unknown", "ours"):
+        write_run(tmp_path / "set" / f"{label}-seed0", 2.5, 3.0 if label == "known" else None)
+    text = report(tmp_path)
+    assert [row_of(text, label)[2] for label in ("known", "unknown", "ours")] == ["3", "not found", "–"]
+
+
+def test_a_published_value_counts_for_its_own_data_set_only(tmp_path):
+    write_run(tmp_path / "tiny" / "vae-elbo-ocm-seed0", 24.0, dataset="digits")
+    assert row_of(report(tmp_path), "vae-elbo-ocm") == ["vae-elbo-ocm", "24", "100", "1", "10", "1"]
+
+
+def test_refuses_a_directory_without_runs_and_a_damaged_file(tmp_path):
+    with pytest.raises(UserError, match="holds no finished run"):
+        report(tmp_path)
+    write_run(tmp_path / "a-seed0", 1.0)
+    (tmp_path / "a-seed0" / "results.json").write_text('{"finished": true}')
+    with pytest.raises(UserError, match="is not readable as the results of a run"):
+        report(tmp_path)
