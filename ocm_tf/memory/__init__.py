@@ -23,6 +23,7 @@ from ocm_tf.memory.replay_rules import (
 from ocm_tf.memory.sample_buffer import SampleBuffer, Samples
 from ocm_tf.memory.selection import SELECTIONS, reservoir_slots, select_samples
 from ocm_tf.memory.short_term_memory import ShortTermMemory
+from ocm_tf.memory.sliding_memory import SlidingMemory
 from ocm_tf.memory.weight_bank import WeightBank
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "SampleBuffer",
     "Samples",
     "ShortTermMemory",
+    "SlidingMemory",
     "WeightBank",
     "balanced_rows",
     "class_counts",

@@ -5,9 +5,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from ocm_tf.models.online_classifier import cross_entropy_step, require_labels
-from ocm_tf.models.vae import build_once, grey_values
-from ocm_tf.models.vae_mixture import VAEMixture, start_afresh
+from ocm_tf.models.growth import start_afresh
+from ocm_tf.models.online_classifier import classify_routed, cross_entropy_step, require_labels
+from ocm_tf.models.vae import build_once
+from ocm_tf.models.vae_mixture import VAEMixture
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -111,13 +112,7 @@ class ClassifierMixture(VAEMixture):
         images = self.checked(images)
         if routes is None:
             routes = self.route(np.asarray(self.binarised(images, seed)), num_samples, batch_size, seed)
-        result = np.empty((len(images), self.num_classes), np.float32)
-        for component in np.unique(routes):
-            rows = np.flatnonzero(routes == component)
-            for start in range(0, len(rows), batch_size):
-                part = rows[start : start + batch_size]
-                result[part] = self._probabilities(grey_values(images[part]), component)
-        return result
+        return classify_routed(self._probabilities, images, routes, self.num_classes, batch_size)
 
     def get_config(self):
         return {**super().get_config(), "classifier": keras.saving.serialize_keras_object(self.classifier)}

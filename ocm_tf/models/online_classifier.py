@@ -57,11 +57,8 @@ class OnlineClassifier(OnlineModel):
             float32 array of shape `(n, num_classes)`.
         """
         num_classes = self.classifier.compute_output_shape((None, *self.image_shape))[-1]
-        result = np.empty((len(images), num_classes), np.float32)
-        for start in range(0, len(images), batch_size):
-            part = slice(start, start + batch_size)
-            result[part] = self._probabilities(grey_values(images[part]))
-        return result
+        routes = np.zeros(len(images), np.int64)
+        return classify_routed(lambda part, _: self._probabilities(part), images, routes, num_classes, batch_size)
 
     def get_config(self):
         classifier = keras.saving.serialize_keras_object(self.classifier)
@@ -86,6 +83,28 @@ def cross_entropy_step(classifier, optimizer, images, labels):
         loss = ops.mean(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True))
     optimizer.apply(tape.gradient(loss, variables), variables)
     return loss
+
+
+def classify_routed(probabilities, images, routes, num_classes, batch_size):
+    """Computes the class probabilities of images, each by the component it is routed to.
+
+    Args:
+        probabilities: function of float images in [0, 1] and a component to an array `(batch, num_classes)`.
+        images: uint8, or float in [0, 1], array of shape `(n, *image_shape)`.
+        routes: int array of shape `(n,)`, a component for each image.
+        num_classes: number of classes.
+        batch_size: most images classified together.
+
+    Returns:
+        float32 array of shape `(n, num_classes)`.
+    """
+    result = np.empty((len(images), num_classes), np.float32)
+    for component in np.unique(routes):
+        rows = np.flatnonzero(routes == component)
+        for start in range(0, len(rows), batch_size):
+            part = rows[start : start + batch_size]
+            result[part] = probabilities(grey_values(images[part]), component)
+    return result
 
 
 def require_labels(data):

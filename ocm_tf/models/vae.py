@@ -367,19 +367,8 @@ class VAE(OnlineModel):
         return result
 
     def checked(self, images):
-        """Returns images as an array after checking shape and range.
-
-        Raises:
-            ValueError: if the shape is not `(n, *image_shape)` or a float image is not finite and within [0, 1].
-        """
-        images = np.asarray(images)
-        if images.shape[1:] != self.image_shape or images.ndim != len(self.image_shape) + 1:
-            raise ValueError(
-                f"images must have shape (n, {', '.join(map(str, self.image_shape))}), got {images.shape}."
-            )
-        if images.dtype != np.uint8 and len(images) and not (images.min() >= 0 and images.max() <= 1):
-            raise ValueError("images must be uint8, or float without NaN and within [0, 1].")
-        return images
+        """Returns images as an array after checking shape and range; see `checked_images`."""
+        return checked_images(images, self.image_shape)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -394,6 +383,20 @@ class VAE(OnlineModel):
     def _own_config(self):
         names = ("image_shape", "latent_dim", "objective", "num_samples", "kl", "likelihood", "beta")
         return {name: getattr(self, name) for name in names}
+
+
+def checked_images(images, image_shape):
+    """Returns images as an array after checking shape and range.
+
+    Raises:
+        ValueError: if the shape is not `(n, *image_shape)` or a float image is not finite and within [0, 1].
+    """
+    images = np.asarray(images)
+    if images.shape[1:] != image_shape or images.ndim != len(image_shape) + 1:
+        raise ValueError(f"images must have shape (n, {', '.join(map(str, image_shape))}), got {images.shape}.")
+    if images.dtype != np.uint8 and len(images) and not (images.min() >= 0 and images.max() <= 1):
+        raise ValueError("images must be uint8, or float without NaN and within [0, 1].")
+    return images
 
 
 def build_once(layer, input_shape):

@@ -1,13 +1,10 @@
 """An expanding mixture of VAEs with shared first layers (the model of OCM)."""
 
-import contextlib
-import itertools
-import random
-
 import keras
 import tensorflow as tf
 
 from ocm_tf.memory.weight_bank import WeightBank
+from ocm_tf.models.growth import apply_template, initialise_afresh, start_afresh, variables_of
 from ocm_tf.models.vae import VAE, build_once
 
 
@@ -57,7 +54,7 @@ class VAEMixture(VAE):
         build_once(self.encoder, self.shared_encoder.compute_output_shape(images))
         build_once(self.shared_decoder, latents)
         build_once(self.decoder, self.shared_decoder.compute_output_shape(latents))
-        self.bank.allocate([variable for template in self.templates for variable in _variables(template)])
+        self.bank.allocate([variable for template in self.templates for variable in variables_of(template)])
 
     @property
     def templates(self):
@@ -76,20 +73,7 @@ class VAEMixture(VAE):
         return self._apply(self.decoder, self.shared_decoder(latents), component)
 
     def _apply(self, template, features, component):
-        # Runs a component's layer: the template itself if that component still trains, else with banked weights.
-        if component is None:
-            return template(features)
-        variables = _variables(template)
-        before = itertools.takewhile(lambda other: other is not template, self.templates)
-        offset = sum(len(_variables(other)) for other in before)
-        stop = offset + len(variables)
-        weights = tf.cond(
-            component < self.bank.count.value,
-            lambda: self.bank.read(component)[offset:stop],
-            lambda: [tf.convert_to_tensor(variable) for variable in variables],
-        )
-        num_trainable = len(template.trainable_variables)
-        return template.stateless_call(weights[:num_trainable], weights[num_trainable:], features)[0]
+        return apply_template(template, self.templates, self.bank, component, features)
 
     def minibatch_step(self, images, labels):
         inputs = self.training_inputs(images)
@@ -113,19 +97,10 @@ class VAEMixture(VAE):
             ValueError: if there are `max_components` already.
         """
         self.optimizer.finalize_variable_values(self.optimized_variables)
-        self.bank.store([variable for template in self.templates for variable in _variables(template)])
+        self.bank.store([variable for template in self.templates for variable in variables_of(template)])
         if not self.warm_start:
-            self._initialise_component()
+            initialise_afresh(self.templates, f"{self.seed}-{self.num_components}")
         start_afresh(self.optimizer, self.optimized_variables)
-
-    def _initialise_component(self):
-        # Seeded by the component's number, so that a resumed run grows the same component as one never stopped.
-        with _seeded_initialisers(f"{self.seed}-{self.num_components}"):
-            for template in self.templates:
-                fresh = template.from_config(template.get_config())
-                fresh.build_from_config(template.get_build_config())
-                for variable, new in zip(_variables(template), _variables(fresh), strict=True):
-                    variable.assign(new)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -137,27 +112,3 @@ class VAEMixture(VAE):
             "train_shared_after_expand": self.train_shared_after_expand,
             "warm_start": self.warm_start,
         }
-
-
-def start_afresh(optimizer, variables):
-    """Sets an optimizer, built on `variables`, back to the state of a new one."""
-    fresh = optimizer.from_config(optimizer.get_config())
-    fresh.build(variables)
-    for variable, new in zip(optimizer.variables, fresh.variables, strict=True):
-        variable.assign(new)
-
-
-def _variables(layer):
-    # In the order that `stateless_call` takes them.
-    return layer.trainable_variables + layer.non_trainable_variables
-
-
-@contextlib.contextmanager
-def _seeded_initialisers(seed):
-    # Keras initialisers without a seed of their own draw it from Python's global generator.
-    state = random.getstate()
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(state)

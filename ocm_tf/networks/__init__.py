@@ -2,10 +2,14 @@
 
 from ocm_tf.networks.alexnet_small import alexnet_small, convert_alexnet_weights
 from ocm_tf.networks.dense import Dense
+from ocm_tf.networks.gaussian_autoencoder import GaussianAutoencoder
 from ocm_tf.networks.gaussian_encoder import GaussianEncoder
+from ocm_tf.networks.head_gates import HeadGates, gate_weights
 from ocm_tf.networks.lenet import lenet
+from ocm_tf.networks.linear_autoencoder import LinearAutoencoder
 from ocm_tf.networks.mlp import MLP
 from ocm_tf.networks.mobilenet_v2 import mobilenet_v2
+from ocm_tf.networks.patch_attention import PatchAttention, cut_patches, head_mask
 from ocm_tf.networks.random_affine import RandomAffine
 from ocm_tf.networks.resnet import ResNet
 from ocm_tf.networks.splitting import split_at
@@ -13,11 +17,18 @@ from ocm_tf.networks.splitting import split_at
 __all__ = [
     "MLP",
     "Dense",
+    "GaussianAutoencoder",
     "GaussianEncoder",
+    "HeadGates",
+    "LinearAutoencoder",
+    "PatchAttention",
     "RandomAffine",
     "ResNet",
     "alexnet_small",
     "convert_alexnet_weights",
+    "cut_patches",
+    "gate_weights",
+    "head_mask",
     "lenet",
     "mobilenet_v2",
     "split_at",
