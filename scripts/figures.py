@@ -9,6 +9,7 @@ from ocm_tf.experiments.ablation_plots import draw_studies, holds_studies
 from ocm_tf.experiments.comparison_plots import RUN_NAME, draw_comparison
 from ocm_tf.experiments.ocm_plots import FIGURES, draw_all
 from ocm_tf.experiments.script import run_script
+from ocm_tf.experiments.threshold_study import draw_threshold_study, holds_threshold_study
 
 
 def parse(argv=None):
@@ -40,7 +41,10 @@ def redraw(directory, names):
     """Draws what belongs to one directory and prints the files written."""
     if not directory.is_dir():
         raise UserError(f"{directory} is not a directory")
-    if is_comparison(directory):
+    if holds_threshold_study(directory):
+        paths, missing = draw_threshold_study(directory)
+        left_out = _names(missing)
+    elif is_comparison(directory):
         paths, missing = draw_comparison(directory)
         left_out = _names(missing)
     elif holds_studies(directory):

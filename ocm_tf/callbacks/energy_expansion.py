@@ -22,6 +22,7 @@ class EnergyExpansion(keras.callbacks.Callback):
         threshold: tau, in squared error summed over pixels, so that no value fits two data sets; `"auto"` takes 1.5
             times the 95th percentile of the errors of the first component on the samples that the memory held back
             from training, when it is first full.
+        scale: factor on the threshold, to try several where it is automatic.
         block_size: samples in a block.
         block: `"newest"`; `"second_newest"`, as in the authors' code for MNIST and CIFAR10; or `"all"`, the mean over
             all whole blocks, as in that for CIFAR100.
@@ -35,18 +36,34 @@ class EnergyExpansion(keras.callbacks.Callback):
         expanded: whether the model grew after the latest batch.
     """
 
-    def __init__(self, threshold="auto", block_size=64, block="newest", include_current=False, num_dropped=64, seed=0):
+    def __init__(
+        self,
+        threshold="auto",
+        scale=1.0,
+        block_size=64,
+        block="newest",
+        include_current=False,
+        num_dropped=64,
+        seed=0,
+    ):
         super().__init__()
         if threshold != "auto" and not threshold >= 0:
             raise ValueError(f"threshold must be 'auto' or not negative, got {threshold!r}.")
+        if not scale >= 0:
+            raise ValueError(f"scale must not be negative, got {scale!r}.")
         if block not in BLOCKS:
             raise ValueError(f"block must be one of {BLOCKS}, got {block!r}.")
         if block_size < 1 or num_dropped < 1:
             raise ValueError(f"block_size and num_dropped must be at least 1, got {block_size} and {num_dropped}.")
-        self.threshold, self.block_size, self.block = threshold, block_size, block
+        self.threshold, self.scale, self.block_size, self.block = threshold, scale, block_size, block
         self.include_current, self.num_dropped = include_current, num_dropped
         self.rng = np.random.default_rng(seed)
         self.energy, self.expanded = None, False
+
+    @property
+    def tau(self):
+        """The value that energies are compared with, None before it is known."""
+        return None if self.threshold == "auto" else self.scale * self.threshold
 
     def on_train_batch_end(self, batch, logs=None):
         self.energy, self.expanded = None, False
@@ -71,7 +88,7 @@ class EnergyExpansion(keras.callbacks.Callback):
             return True
         compared = self.model.num_components if self.include_current else self.model.num_components - 1
         energies = self.model.energies(self.block_of(memory), compared, seed)
-        due, self.energy = energy_due(energies, self.threshold)
+        due, self.energy = energy_due(energies, self.tau)
         return due
 
     def block_of(self, memory):

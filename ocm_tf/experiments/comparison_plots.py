@@ -29,6 +29,7 @@ class Measure:
         unit: its unit.
         title: what the figure is called.
         higher_is_better: whether the best is the highest.
+        beside: `{metric: head of its column}` of what a table shows beside it, of what runs have measured.
     """
 
     metric: str
@@ -38,6 +39,7 @@ class Measure:
     unit: str
     title: str
     higher_is_better: bool = False
+    beside: dict = dataclasses.field(default_factory=dict)
 
     @property
     def worst_to_best(self):
@@ -47,7 +49,21 @@ class Measure:
 
 MEASURES = (
     Measure(
-        "average_accuracy", "accuracy_task_", "task", "average accuracy", "%", "Average accuracy after the stream", True
+        "average_accuracy",
+        "accuracy_task_",
+        "task",
+        "average accuracy",
+        "%",
+        "Average accuracy after the stream",
+        higher_is_better=True,
+        beside={
+            "forgetting": "forgetting (%)",
+            "routing_accuracy": "routing (%)",
+            "task_assisted_accuracy": "task-assisted (%)",
+            "num_experts": "experts",
+            "parameters": "parameters",
+            "updates_to_target": "updates to target",
+        },
     ),
     Measure("nll", "nll_class_", "class", "NLL", "nats per image", "Negative log-likelihood after the stream"),
 )
@@ -67,6 +83,7 @@ class ComparedRun:
     measure: Measure | None = None
     value: float | None = None
     part_values: dict = dataclasses.field(default_factory=dict)
+    beside: dict = dataclasses.field(default_factory=dict)
     domain_nll: dict = dataclasses.field(default_factory=dict)
     domain_stored: dict = dataclasses.field(default_factory=dict)
     paper_value: float = math.nan
@@ -90,6 +107,7 @@ class Summary:
     measure: Measure
     values: np.ndarray
     part_values: dict
+    beside: dict
     domain_nll: dict
     domain_stored: dict
     paper_value: float
@@ -147,6 +165,7 @@ def _read_run(path, name):
             measure=measure,
             value=float(metrics[measure.metric]),
             part_values={part: float(metrics[f"{measure.part}{part}"]) for part in parts},
+            beside={name: float(metrics[name]) for name in measure.beside if name in metrics},
             domain_nll={name: float(metrics[f"nll_{name}"]) for name in domains},
             domain_stored={name: float(metrics.get(f"stored_{name}", 0)) for name in domains},
             paper_value=_number(results["paper"].get(measure.metric)),
@@ -177,7 +196,7 @@ def summarise(rows, order=None):
         if row.finished:
             finished.setdefault(row.label, []).append(row)
     summaries = [_summary(label, runs) for label, runs in finished.items()]
-    summaries.sort(key=lambda summary: (is_dynamic(summary.label), _badness(summary)))
+    summaries.sort(key=lambda summary: (is_dynamic(summary), _badness(summary)))
     order = list(order or [])
     # Sorting is stable: labels beyond the given order keep the order of the line above.
     return sorted(summaries, key=lambda summary: [*order, summary.label].index(summary.label))
@@ -191,7 +210,7 @@ def _summary(label, runs):
     by_seed = {}
     for run in runs:
         by_seed.setdefault(run.seed, []).append(run.value)
-    parts = ("part_values", "domain_nll", "domain_stored")
+    parts = ("part_values", "beside", "domain_nll", "domain_stored")
     return Summary(
         label=label,
         measure=runs[0].measure,
@@ -231,6 +250,8 @@ def comparison_table(rows, order=None):
     measure = _measure_of(summaries)
     domains = _shared_keys([summary.domain_nll for summary in summaries])
     heads = ["label", "memory (samples)", "components", f"{measure.short} ({measure.unit})", "paper, full scale"]
+    beside = [name for name in measure.beside if any(name in summary.beside for summary in summaries)]
+    heads += [measure.beside[name] for name in beside]
     heads += [f"{name}: NLL (stored)" for name in domains] + ["seconds", "n"]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
     for summary in summaries:
@@ -240,6 +261,7 @@ def comparison_table(rows, order=None):
             format_count(summary.num_components),
             format_mean(summary.values),
             f"{summary.paper_value:.2f}",
+            *(format_count(summary.beside.get(name, math.nan)) for name in beside),
             *(f"{summary.domain_nll[name]:.2f} ({summary.domain_stored[name]:,.0f})" for name in domains),
             f"{summary.wall_seconds:,.0f}",
             str(len(summary.values)),
@@ -250,7 +272,7 @@ def comparison_table(rows, order=None):
 
 def format_count(mean):
     """Writes the mean of counts, with one decimal where it is no whole number."""
-    return f"{mean:.1f}".removesuffix(".0")
+    return f"{mean:,.1f}".removesuffix(".0")
 
 
 def format_mean(values):
@@ -318,7 +340,7 @@ def _draw_points(axis, summaries, measure):
     """Draws mean and deviation per label, with the seeds under them as faint dots, and the paper's values."""
     for y, summary in enumerate(summaries):
         values, mean = summary.values, summary.values.mean()
-        colour = VERMILION if is_dynamic(summary.label) else BLUE
+        colour = VERMILION if is_dynamic(summary) else BLUE
         axis.plot(values, np.full(len(values), y + 0.25), "o", color=colour, alpha=0.35, markersize=4)
         axis.errorbar(mean, y, xerr=summary.std, color=colour, marker="D", markersize=5, capsize=3)
         axis.annotate(
@@ -333,7 +355,7 @@ def _draw_points(axis, summaries, measure):
     axis.margins(x=0.08)
     better = "higher" if measure.higher_is_better else "lower"
     axis.set_xlabel(f"{measure.short} ({measure.unit}, {better} is better)")
-    kinds = {is_dynamic(summary.label) for summary in summaries}
+    kinds = {is_dynamic(summary) for summary in summaries}
     for dynamic, name, colour in ((False, "one component", BLUE), (True, "dynamic", VERMILION)):
         if dynamic in kinds:
             axis.plot([], [], "D", color=colour, label=name)
@@ -372,9 +394,9 @@ def describe_missing(rows):
     return "Not finished: " + ", ".join(row.name for row in rows) + ".\n"
 
 
-def is_dynamic(label):
-    """Tells whether a label names a model that grows, which the comparison colours apart."""
-    return label.startswith("dynamic")
+def is_dynamic(summary):
+    """Tells whether a label is of a model that grows or has grown, which the comparison colours apart."""
+    return summary.label.startswith("dynamic") or summary.num_components > 1
 
 
 def draw_comparison(runs_root, order=None):

@@ -8,6 +8,7 @@ import numpy as np
 from ocm_tf import data
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import ocm
+from ocm_tf.experiments.accuracy_metrics import accuracy_metrics
 from ocm_tf.experiments.ocm_classification_config import for_dataset, for_stream, paper_values
 from ocm_tf.experiments.ocm_plots import draw_all
 from ocm_tf.experiments.run_directory import RunDirectory
@@ -101,9 +102,7 @@ def evaluate(model, test, config, seed):
         seed: seed of the binarisation and the latent draws of routing.
 
     Returns:
-        dict, in percent: `average_accuracy` (mean over tasks), `accuracy` (of all images), `accuracy_task_<i>` (tasks
-        counted from 1), `accuracy_class_<c>`; and `routing_component_<k>_class_<c>`, the share of the class's images
-        that component k answers for.
+        dict, as of `accuracy_metrics`.
     """
     num_samples = config.routing_samples or config.eval_samples
     if config.is_mixture:
@@ -113,17 +112,4 @@ def evaluate(model, test, config, seed):
         routes = np.zeros(len(test.labels), np.int64)
         probabilities = model.classify(test.images)
     correct = probabilities.argmax(axis=1) == test.labels
-    tasks = test.labels // config.classes_per_task
-    by_task = {f"accuracy_task_{task + 1}": percent(correct[tasks == task]) for task in np.unique(tasks)}
-    metrics = {"average_accuracy": float(np.mean(list(by_task.values()))), "accuracy": percent(correct), **by_task}
-    for label in np.unique(test.labels):
-        of_class = test.labels == label
-        metrics[f"accuracy_class_{label}"] = percent(correct[of_class])
-        for component in range(model.num_components):
-            metrics[f"routing_component_{component}_class_{label}"] = percent(routes[of_class] == component)
-    return metrics
-
-
-def percent(truths):
-    """Returns the share of true values, in percent."""
-    return 100 * float(np.mean(truths))
+    return accuracy_metrics(correct, test.labels, routes, model.num_components, config.classes_per_task)

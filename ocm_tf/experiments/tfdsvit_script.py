@@ -1,0 +1,122 @@
+"""What the TFDSViT scripts share: their flags beyond the common ones, and whether to run once, compare or study."""
+
+from ocm_tf.errors import UserError
+from ocm_tf.experiments.comparison_plots import draw_comparison
+from ocm_tf.experiments.ocm_script import in_comparison, report, with_variant
+from ocm_tf.experiments.run_series import make_runs, varied
+from ocm_tf.experiments.settings import parse_arguments, parse_seed
+from ocm_tf.experiments.tfdsvit_config import COSTS, PRESETS, VARIANTS
+from ocm_tf.experiments.threshold_study import SCALES, draw_threshold_study, label_of
+from ocm_tf.quiet import import_tensorflow
+
+
+def main(script, description, stream, argv=None):
+    """Runs a TFDSViT script.
+
+    Args:
+        script: its name.
+        description: what `--help` says of it.
+        stream: a key of `PRESETS`.
+        argv: the command line; None takes the process' own.
+
+    Returns:
+        the exit status, 1 if a run of a comparison or study failed.
+    """
+    arguments = parse_arguments(
+        argv, script=script, description=description, presets=PRESETS[stream], costs=COSTS, extend=_add_flags
+    )
+    extras = arguments.extras
+    if extras.compare and extras.study:
+        raise UserError("--compare and --study are two series of runs; choose one")
+    seeds = extras.seeds or [arguments.seed]
+    if extras.compare or extras.study:
+        if extras.variant is not None:
+            raise UserError("a series of runs chooses the variants; it does not go with --variant, --only names some")
+        return report(*(compare(arguments, seeds, extras.only) if extras.compare else study(arguments, seeds)))
+    if extras.seeds is not None or extras.only is not None:
+        raise UserError("--seeds and --only go with --compare or --study; a single run takes --seed")
+    if extras.variant is not None:
+        arguments = with_variant(arguments, extras.variant, VARIANTS[extras.variant])
+    # TensorFlow takes seconds to import; help and mistakes in the command line should not.
+    import_tensorflow(arguments.threads)
+    from ocm_tf.experiments.tfdsvit import run
+
+    run(arguments)
+    return 0
+
+
+def compare(arguments, seeds, only=None, say=print):
+    """Runs every variant over several seeds; skips what is finished, resumes what is not.
+
+    Args:
+        arguments: `Arguments` whose config is a `TFDSViTConfig`.
+        seeds: the seeds.
+        only: names of `VARIANTS` to run; None runs all.
+        say: called with one line of text now and then.
+
+    Returns:
+        paths: list of the table and the figure.
+        failures: `{name of the run: message}`.
+    """
+    arguments = in_comparison(arguments, "methods")
+    chosen = {name: VARIANTS[name] for name in (only or VARIANTS)}
+    failures = _make(arguments, chosen, seeds, say)
+    return draw_comparison(arguments.output, list(VARIANTS))[0], failures
+
+
+def study(arguments, seeds, say=print):
+    """Runs the method with several factors on its threshold, over several seeds, as `compare` does.
+
+    Args and returns: as for `compare`.
+
+    Raises:
+        UserError: if the settings name the factor, or expand otherwise than by energy.
+    """
+    if "threshold_scale" in arguments.changes or arguments.config.expansion != "energy":
+        raise UserError("the study varies threshold_scale of expansion=energy, so neither can be set")
+    arguments = in_comparison(arguments, "threshold")
+    failures = _make(arguments, {label_of(scale): {"threshold_scale": scale} for scale in SCALES}, seeds, say)
+    return draw_threshold_study(arguments.output)[0], failures
+
+
+def _make(arguments, compared, seeds, say):
+    planned = [
+        varied(arguments, f"{label}-seed{seed}", seed, changes) for seed in seeds for label, changes in compared.items()
+    ]
+    # TensorFlow takes seconds to import; settings that do not fit together should not.
+    import_tensorflow(arguments.threads)
+    from ocm_tf.experiments.tfdsvit import run
+
+    return make_runs(planned, run, say)
+
+
+def _add_flags(parser):
+    parser.add_argument(
+        "--variant",
+        choices=VARIANTS,
+        help="TFDSViT, without transfer (no-kta), without freezing in a trunk (no-sparse), with Gumbel gates, grown by "
+        "the clock (interval), or the same network fine-tuned without growth (default: as the settings say, tfdsvit)",
+    )
+    parser.add_argument(
+        "--compare",
+        nargs="?",
+        const="methods",
+        choices=("methods",),
+        help="run every variant, and draw a table and a figure; skips what is finished and resumes what is not",
+    )
+    parser.add_argument(
+        "--study",
+        choices=("threshold",),
+        help=f"run the method with its threshold times {', '.join(f'{scale:g}' for scale in SCALES)}, and draw experts "
+        "and accuracy against it; skips and resumes likewise",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=parse_seed,
+        nargs="+",
+        metavar="N",
+        help="with --compare or --study: the seeds (default: --seed)",
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=VARIANTS, metavar="VARIANT", help=f"with --compare: {', '.join(VARIANTS)}"
+    )
