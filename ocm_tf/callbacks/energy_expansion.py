@@ -20,8 +20,8 @@ class EnergyExpansion(keras.callbacks.Callback):
 
     Args:
         threshold: tau, in squared error summed over pixels, so that no value fits two data sets; `"auto"` takes 1.5
-            times the 95th percentile of the errors of the first component on the samples that the memory held back
-            from training, when it is first full.
+            times the 95th percentile of the energies of the first component on blocks of the samples that the memory
+            held back from training, when it is first full.
         scale: factor on the threshold, to try several where it is automatic.
         block_size: samples in a block.
         block: `"newest"`; `"second_newest"`, as in the authors' code for MNIST and CIFAR10; or `"all"`, the mean over
@@ -99,7 +99,7 @@ class EnergyExpansion(keras.callbacks.Callback):
         return memory.newest(self.block_size, self.block_size if self.block == "second_newest" else 0).images
 
     def calibrated(self, memory, seed):
-        """Returns the threshold that follows from the errors of the first component on samples it has not seen.
+        """Returns the threshold that follows from the energies of the first component on samples it has not seen.
 
         Raises:
             ValueError: if the memory held none back.
@@ -108,7 +108,7 @@ class EnergyExpansion(keras.callbacks.Callback):
         if num_held_back == 0:
             raise ValueError("threshold='auto' needs samples that training was not given; set held_back of the memory.")
         errors, _ = self.model.losses_of(memory.newest(num_held_back).images, seed=seed, components=[0])
-        return automatic_threshold(errors[:, 0])
+        return automatic_threshold(errors[:, 0], self.block_size, np.random.default_rng(seed))
 
     def get_state(self):
         """Returns what a resumed run needs to go on alike, as a dict for JSON."""
@@ -140,15 +140,21 @@ def energy_due(energies, threshold):
     return lowest > threshold, lowest
 
 
-def automatic_threshold(errors):
+def automatic_threshold(errors, block_size, rng, num_blocks=1000):
     """Computes a threshold from the errors of a component on images like those it learned.
 
-    threshold = 1.5 * percentile(errors, 95)
+    threshold = 1.5 * percentile(energies, 95)
+
+    The energies are the mean errors of blocks drawn from the images with replacement, as there are few images.
 
     Args:
         errors: float array of shape `(n,)`, squared errors summed over pixels.
+        block_size: images in a block.
+        rng: `numpy.random.Generator`.
+        num_blocks: number of blocks drawn.
 
     Returns:
         Float.
     """
-    return 1.5 * float(np.percentile(np.asarray(errors, np.float64), 95))
+    energies = rng.choice(np.asarray(errors, np.float64), (num_blocks, block_size)).mean(axis=1)
+    return 1.5 * float(np.percentile(energies, 95))

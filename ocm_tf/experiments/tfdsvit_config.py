@@ -164,8 +164,13 @@ _TINY = {
     "classes_per_task": 2,
     "memory_capacity": 96,
     "batch_size": 8,
+    "steps_per_batch": 6,
+    "learning_rate": 3e-3,
+    "vae_learning_rate": 3e-3,
     "minibatch_size": 32,
     "block_size": 32,
+    # The first component has learned little by the time its errors are taken.
+    "threshold_scale": 0.8,
     "latent_dim": 8,
 }
 
