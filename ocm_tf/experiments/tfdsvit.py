@@ -93,6 +93,7 @@ def build_autoencoder(config, image_shape):
     layers, (height, width, channels) = keras.layers, image_shape
     look = {"kernel_size": 3, "padding": "same"}
     encoder_layers = [layers.Conv2D(size, strides=2, activation="relu", **look) for size in (units, 2 * units)]
+    encoder_layers.append(layers.Flatten())
     # Twice halved, rounded up; a decoder that doubles twice needs sides that are multiples of four.
     if height % 4 or width % 4:
         raise ValueError(f"vae=conv takes images whose sides are multiples of 4, got {height}x{width}.")

@@ -50,7 +50,8 @@ def collect_study(root):
     points = []
     for row in finished:
         metrics = plots.read_json(root / row.name / "results.json")["metrics"]
-        points.append((float(row.label.removeprefix(_PREFIX)), metrics))
+        scale = float(row.label.removeprefix(_PREFIX))
+        points.append((scale, {**metrics, "num_components": row.num_components}))
     return sorted(points, key=lambda point: point[0]), missing, comparison_plots.describe_runs(finished)
 
 
