@@ -20,7 +20,7 @@ from tests import tiny
 
 # 200 images in 25 batches.
 SHORT = ["train_per_class=20", "test_per_class=10", "steps_per_batch=1", "embed_dim=4", "head_dim=3", "head_units=6"]
-SHORT += ["vae_units=6", "latent_dim=2", "memory_capacity=16", "block_size=8", "threshold_scale=0.8"]
+SHORT += ["vae_units=6", "latent_dim=2", "memory_capacity=16", "block_size=8", "threshold_scale=0.65"]
 
 
 def parse(*argv, stream="mnist"):
@@ -116,7 +116,7 @@ def test_the_expansion_is_that_of_the_variant():
     assert isinstance(kinds.pop("interval"), IntervalExpansion)
     assert all(type(expansion) is EnergyExpansion for expansion in kinds.values())
     assert kinds["finetune"].threshold == 0
-    assert (kinds["tfdsvit"].threshold, kinds["tfdsvit"].scale, kinds["tfdsvit"].block_size) == ("auto", 0.8, 8)
+    assert (kinds["tfdsvit"].threshold, kinds["tfdsvit"].scale, kinds["tfdsvit"].block_size) == ("auto", 0.65, 8)
     with pytest.raises(ValueError, match="no 4 whole patches along each side"):
         tfdsvit.build_model(config, (8, 6, 1), 10, 0)
 
@@ -157,7 +157,7 @@ def test_the_recorder_counts_arrivals_and_makes_the_accuracy_matrix():
     config, digits = parse("--set", *SHORT, "batch_size=50").config, data.load("digits")
     stream, test = tfdsvit.build_stream(config, digits)
     recorder = TFDSViTRecorder(None, stream, test, config, None, 0)
-    recorder.model = types.SimpleNamespace(num_components=2)
+    recorder.set_model(types.SimpleNamespace(num_components=2))
     recorder.num_batches, recorder.trained = 4, [0, 0, 1, 1]
     counts = recorder._arrivals()
     assert counts.sum(axis=0).tolist() == [20] * 10
