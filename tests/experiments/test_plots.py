@@ -22,6 +22,7 @@ DIGITS = load_digits()
 # A figure that needs the file.
 READERS = {"config.json": "samples", "results.json": "class_nll", "metrics.csv": "training"}
 READERS["observations.npz"] = "samples"
+ENERGY = {"energy": 30.0, "threshold": 42.0}
 # What a run on a single domain has.
 FIGURES = [name for name in ocm_plots.FIGURES if name not in domain_plots.FIGURES]
 
@@ -97,6 +98,8 @@ def write_run(path, num_rounds=6, num_classes=10, size=8, channels=1, seed=0, na
     }  # fmt: skip
     (path / "results.json").write_text(json.dumps(results))
     last = contents[-1][0]
+    rows += [(step, "train", "", "num_experts", 1 + step // 40) for step in range(1, last + 1)]
+    rows += [(step, "round", "", name, value) for step, _ in contents for name, value in ENERGY.items()]
     rows += [(last, "evaluate", "", name, value) for name, value in metrics.items()]
     with (path / "metrics.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("step", "stage", "experience", "metric", "value"), *rows])
@@ -113,7 +116,8 @@ def write_run(path, num_rounds=6, num_classes=10, size=8, channels=1, seed=0, na
         reconstructions=np.clip(test / 255 + noise, 0, 1), generated=np.clip(test[::-1] / 255 + noise, 0, 1),
         long_term_steps=[step for step, _ in contents], long_term_grids=grids,
         long_term_counts=[len(labels) for labels in shown], score_steps=[step for step, _, _ in scores],
-        scores=np.stack([score for _, score, _ in scores]).astype(np.float32),
+        scores=np.stack([score for _, score, _ in scores]).astype(np.float32), batch_size=64,
+        stream_labels=np.sort(np.arange(64 * last) % num_classes),
         score_picked=np.stack([picked for _, _, picked in scores]),
     )  # fmt: skip
     return path
