@@ -7,6 +7,7 @@ _MODULES = {
     "Checkpoint": "checkpoint",
     "DivergenceGuard": "divergence_guard",
     "Expansion": "expansion",
+    "ExperienceCheckpoint": "experience_checkpoint",
     "Interrupted": "interruption",
     "MemoryTransfer": "memory_transfer",
     "Progress": "progress",
