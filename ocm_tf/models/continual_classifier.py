@@ -69,6 +69,11 @@ class ContinualClassifier(keras.Model):
     def call(self, inputs, training=None):
         return self.head(self.backbone(inputs, training=training), training=training)
 
+    @property
+    def is_frozen(self):
+        """Whether the backbone has been frozen."""
+        return not self.backbone.trainable
+
     def compile(self, optimizer=None, jit_compile=False, **kwargs):
         """Configures training; the loss is the model's own.
 
@@ -316,6 +321,11 @@ class ContinualClassifier(keras.Model):
         loss_tracker.update_state(loss, num_losses)
         self.accuracy_tracker.update_state(accuracy, num_samples)
         return {"loss": loss_tracker.result(), "accuracy": self.accuracy_tracker.result()}
+
+    @property
+    def training_inputs(self):
+        """Inputs of the experience at hand that the model trains on, images or latents; None between experiences."""
+        return self._inputs
 
     def training_accuracy(self):
         """Measures the accuracy on the training samples of the experience at hand, in inference mode.

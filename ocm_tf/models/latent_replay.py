@@ -66,11 +66,6 @@ class LatentReplay(ReplayClassifier):
         images = tf.TensorSpec((None, *backbone.input_shape[1:]), tf.uint8)
         self._extract = tf.function(self._frozen_latents, input_signature=[images])
 
-    @property
-    def is_frozen(self):
-        """Whether the backbone has been frozen."""
-        return not self.backbone.trainable
-
     def freeze(self):
         """Freezes the backbone and makes an optimizer of the head's weights alone; does nothing a second time."""
         if self.is_frozen:

@@ -6,6 +6,7 @@ from ocm_tf.networks.gaussian_encoder import GaussianEncoder
 from ocm_tf.networks.lenet import lenet
 from ocm_tf.networks.mlp import MLP
 from ocm_tf.networks.mobilenet_v2 import mobilenet_v2
+from ocm_tf.networks.perceptron import perceptron
 from ocm_tf.networks.random_affine import RandomAffine
 from ocm_tf.networks.resnet import ResNet
 from ocm_tf.networks.splitting import split_at
@@ -20,5 +21,6 @@ __all__ = [
     "convert_alexnet_weights",
     "lenet",
     "mobilenet_v2",
+    "perceptron",
     "split_at",
 ]
