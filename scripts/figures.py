@@ -7,6 +7,8 @@ import sys
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.ablation_plots import draw_studies, holds_studies
 from ocm_tf.experiments.comparison_plots import RUN_NAME, draw_comparison
+from ocm_tf.experiments.glr_comparison import draw_comparison as draw_continual
+from ocm_tf.experiments.glr_comparison import holds_continual_runs, studies_in
 from ocm_tf.experiments.ocm_plots import FIGURES, draw_all
 from ocm_tf.experiments.script import run_script
 
@@ -40,12 +42,19 @@ def redraw(directory, names):
     """Draws what belongs to one directory and prints the files written."""
     if not directory.is_dir():
         raise UserError(f"{directory} is not a directory")
-    if is_comparison(directory):
+    if is_comparison(directory) and holds_continual_runs(directory):
+        paths, missing = draw_continual(directory)
+        left_out = [f"{name} (not finished)" for name in missing]
+    elif is_comparison(directory):
         paths, missing = draw_comparison(directory)
         left_out = _names(missing)
     elif holds_studies(directory):
         paths, missing = draw_studies(directory)
         left_out = _names(missing)
+    elif studies_in(directory):
+        for study in studies_in(directory):
+            redraw(study, names)
+        return
     else:
         paths = draw_all(directory, names)
         drawn = {path.stem for path in paths}

@@ -186,5 +186,3 @@ def _embedded(model, experience, generator, seed):
         "embedded_latents": tsne.fit_transform(np.concatenate([real, sampled])).astype(np.float32),
         "embedded_labels": np.concatenate([experience.test.labels[rows], labels]),
     }
-
-

@@ -68,18 +68,14 @@ class GLRConfig:
     replay_loss: str = setting("concat", "mean over the minibatch, or over the experiences", ("concat", "balanced"))
     shuffle_replay: bool = setting(True, "shuffle the replay in each round")
 
-    collect: str = setting(
-        "frozen", "when latents of the first experience are gathered", ("frozen", "first_epoch")
-    )
+    collect: str = setting("frozen", "when latents of the first experience are gathered", ("frozen", "first_epoch"))
     backbone_dropout: bool = setting(False, "leave dropout of the frozen backbone active")
     latent_dtype: str = setting("float32", "dtype of latents kept", ("float32", "float16"))
 
     generator: str = setting("gmm", "model of an experience's latents", GENERATORS)
     num_components: int = setting(1, "Gaussians of a class, for generator=gmm")
     clip_nonneg: bool = setting(False, "cut negative values of generated latents off")
-    sampling: str = setting(
-        "per_experience", "when latents are drawn", ("per_experience", "per_batch", "static")
-    )
+    sampling: str = setting("per_experience", "when latents are drawn", ("per_experience", "per_batch", "static"))
     label_mode: str = setting("generator", "what labels generated latents", ("generator", "head"))
     quota: str = setting(
         "even", "how earlier experiences share the replay", ("even", "inverse_age", "unlimited", "last_g")
@@ -233,24 +229,25 @@ COMPARED = {
 # Final average accuracy and forgetting in percent, final loss in nats; AlexNet-small with ImageNet weights, all 60,000
 # images. Permuted: one run. Rotated: means of the two distinct runs that were released.
 _PUBLISHED = {
-    "permuted": {
-        "naive": (44.67, 63.85, 1.6653),
-        "ewc": (46.70, 61.17, 1.7722),
-        "generative_latent_replay": (65.17, 34.63, 0.9962),
-        "replay": (80.09, 19.54, 0.6715),
-        "latent_replay": (84.37, 11.01, 0.6207),
-    },
-    "rotated": {
-        "naive": (56.57, 53.24, 2.393),
-        "ewc": (57.00, 52.81, 2.582),
-        "generative_latent_replay": (87.83, 13.68, 0.415),
-        "replay": (89.09, 12.57, 0.443),
-        "latent_replay": (93.64, 6.44, 0.205),
-    },
+    ("permuted", "naive"): (44.67, 63.85, 1.6653),
+    ("permuted", "ewc"): (46.70, 61.17, 1.7722),
+    ("permuted", "generative_latent_replay"): (65.17, 34.63, 0.9962),
+    ("permuted", "replay"): (80.09, 19.54, 0.6715),
+    ("permuted", "latent_replay"): (84.37, 11.01, 0.6207),
+    ("rotated", "naive"): (56.57, 53.24, 2.393),
+    ("rotated", "ewc"): (57.00, 52.81, 2.582),
+    ("rotated", "generative_latent_replay"): (87.83, 13.68, 0.415),
+    ("rotated", "replay"): (89.09, 12.57, 0.443),
+    ("rotated", "latent_replay"): (93.64, 6.44, 0.205),
 }
-# GLR on the rotated stream, one run each, by buffer size in percent of an experience.
-_PUBLISHED_BUFFERS = {1: (73.72, 31.33, 1.0784), 25: (90.19, 10.78, 0.3350), 50: (91.50, 9.20, 0.3065)}
-_PUBLISHED_PRETRAINED = (82.72, 18.93, 0.5530)
+# One run each, by the buffer's size in percent of an experience.
+_ROTATED_GLR = ("rotated", "generative_latent_replay")
+_PUBLISHED_BUFFERS = {
+    1: {_ROTATED_GLR: (73.72, 31.33, 1.0784)},
+    25: {_ROTATED_GLR: (90.19, 10.78, 0.3350)},
+    50: {_ROTATED_GLR: (91.50, 9.20, 0.3065)},
+}
+_PUBLISHED_PRETRAINED = {_ROTATED_GLR: (82.72, 18.93, 0.5530)}
 _PUBLISHED_REPLAY_SIZE = 200
 
 
@@ -264,17 +261,16 @@ def paper_values(config, num_train):
     Returns:
         dict of `average_accuracy` and `forgetting` in percent and `average_loss`, None where nothing was published.
     """
-    published = _PUBLISHED.get(config.stream, {}) if config.dataset == "mnist" else {}
-    values = published.get(config.method)
-    share = round(100 * config.buffer_size / num_train)
-    if config.method == "replay" and (config.buffer_size != _PUBLISHED_REPLAY_SIZE or config.match_bytes):
+    if config.dataset != "mnist" or config.match_bytes is not None or config.pretrained_on is not None:
         values = None
-    elif config.method == "latent_replay" and (share != 10 or config.match_bytes):
+    elif config.pretrained:
+        values = _PUBLISHED_PRETRAINED.get((config.stream, config.method))
+    elif config.method == "replay" and config.buffer_size != _PUBLISHED_REPLAY_SIZE:
         values = None
-    elif config.method == "generative_latent_replay" and share != 10:
-        values = _PUBLISHED_BUFFERS.get(share) if config.stream == "rotated" and published else None
-    if config.pretrained and config.method in LATENT_METHODS:
-        is_published = config.method == "generative_latent_replay" and config.stream == "rotated" and published
-        values = _PUBLISHED_PRETRAINED if is_published and share == 10 else None
+    else:
+        share = round(100 * config.buffer_size / num_train)
+        is_default = share == 10 or config.method not in LATENT_METHODS
+        published = _PUBLISHED if is_default else _PUBLISHED_BUFFERS.get(share, {})
+        values = published.get((config.stream, config.method))
     names = ("average_accuracy", "forgetting", "average_loss")
     return dict(zip(names, values or (None,) * len(names), strict=True))

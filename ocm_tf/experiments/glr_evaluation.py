@@ -24,7 +24,8 @@ class Evaluator:
             lambda images, labels: _sums(model(images, training=False), labels), input_signature=[images, labels]
         )
         self._sums_of_latents = tf.function(
-            lambda latents, labels: _sums(model.head(latents, training=False), labels), input_signature=[latents, labels]
+            lambda latents, labels: _sums(model.head(latents, training=False), labels),
+            input_signature=[latents, labels],
         )
         self._backbone = tf.function(lambda images: model.backbone(images, training=False), input_signature=[images])
 

@@ -7,8 +7,6 @@ import keras
 
 from ocm_tf import data
 from ocm_tf.callbacks.best_state import BestState
-from ocm_tf.errors import UserError
-from ocm_tf.experiments.glr_config import LATENT_METHODS
 from ocm_tf.files import load_arrays, save_arrays
 from ocm_tf.memory import (
     ClassConditionalGaussian,

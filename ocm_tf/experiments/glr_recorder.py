@@ -14,10 +14,10 @@ STREAMS = ("test", "train")
 class GLRRecorder(keras.callbacks.Callback):
     """Measures a classifier after every experience and keeps the accuracy matrix, the bytes and the times.
 
-    Rows of `metrics.csv`: of stage `"fit"` with the epoch as step, `training_accuracy` and `training_loss` (with
-    replayed samples, over the epoch) and `val_accuracy` (on the experience's own training samples, before the epoch); of
-    stages `"test"` and `"train"`, the stream measured, with the number of the experience just learned as step and
-    that of the one measured as experience, `eval_accuracy`, `eval_loss` and `forgetting`; of stage `"state"`,
+    Rows of `metrics.csv`: of stage `"fit"`, with the epoch as step, `training_accuracy` and `training_loss` (with
+    replayed samples, over the epoch) and `val_accuracy` (on the experience's own training samples, before the epoch).
+    Of stages `"test"` and `"train"`, the stream measured, with the number of the experience just learned as step and
+    that of the one measured as experience, `eval_accuracy`, `eval_loss` and `forgetting`. Of stage `"state"`,
     `state_bytes` and `transient_bytes`. Accuracies are fractions, losses nats.
 
     The training stream is measured on the experiences learned so far. Experiences that share a test split, as those of
@@ -34,6 +34,7 @@ class GLRRecorder(keras.callbacks.Callback):
         accuracies, losses: `{stream: list of rows, one for each experience learned}`.
         bytes: list of the bytes of state after each experience.
         transient_bytes: the largest number of further bytes the method needed.
+        shares: list of rows, the share that minibatches of an experience have of each earlier one and of itself.
         seconds: `{"train", "fit", "sample", "evaluate"}`, wall time.
     """
 
@@ -46,7 +47,7 @@ class GLRRecorder(keras.callbacks.Callback):
             first.setdefault(id(experience.test), experience)
         self.tested = list(first.values())
         self.accuracies, self.losses = ({stream: [] for stream in STREAMS} for _ in range(2))
-        self.bytes, self.transient_bytes = [], 0
+        self.bytes, self.transient_bytes, self.shares = [], 0, []
         self.seconds = dict.fromkeys(("train", "fit", "sample", "evaluate"), 0.0)
         self._evaluator, self._since = None, None
 
@@ -61,8 +62,16 @@ class GLRRecorder(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.transient_bytes = max(self.transient_bytes, self.model.transient_num_bytes())
+        self._record_shares()
         if self.config.measure_train and getattr(self.model, "trains_on_latents", False):
             self._evaluator.keep(("train", self.model.experience_index), self.model.training_inputs)
+
+    def _record_shares(self):
+        own, replayed = self.model.batch_split()
+        earlier = self.model.replay_shares() if hasattr(self.model, "replay_shares") else ()
+        row = [float(share) * replayed / (own + replayed) for share in earlier] + [own / (own + replayed)]
+        # A resumed experience has a row already.
+        self.shares[self.model.experience_index :] = [row]
 
     def on_epoch_end(self, epoch, logs=None):
         values = {
@@ -115,24 +124,29 @@ class GLRRecorder(keras.callbacks.Callback):
 
     def observations(self):
         """Returns the arrays of `observations.npz`: matrices (experience learned, experience measured) and bytes."""
-        arrays = {"state_bytes": np.array(self.bytes)}
-        for stream in STREAMS:
-            for name, rows in (("accuracy", self.accuracies[stream]), ("loss", self.losses[stream])):
-                if rows:
-                    matrix = np.full((len(rows), max(map(len, rows))), np.nan)
-                    for place, row in zip(matrix, rows, strict=True):
-                        place[: len(row)] = row
-                    arrays[f"{name}_matrix" if stream == "test" else f"train_{name}_matrix"] = matrix
-        return arrays
+        tables = {"minibatch_shares": self.shares}
+        for prefix, stream in (("", "test"), ("train_", "train")):
+            tables |= {f"{prefix}accuracy_matrix": self.accuracies[stream], f"{prefix}loss_matrix": self.losses[stream]}
+        # Nothing was measured, or replayed, of what an experience's row leaves out.
+        filled = {"minibatch_shares": 0.0}
+        matrices = {name: _matrix(rows, filled.get(name, np.nan)) for name, rows in tables.items() if rows}
+        return {"state_bytes": np.array(self.bytes), **matrices}
 
     def get_state(self):
         """Returns all that was measured, as a dict for JSON."""
         if self._since is not None:
             self._add_training_time()
-        names = ("accuracies", "losses", "bytes", "transient_bytes", "seconds")
+        names = ("accuracies", "losses", "bytes", "transient_bytes", "shares", "seconds")
         return {name: getattr(self, name) for name in names}
 
     def set_state(self, state):
         """Takes up the state of `get_state`."""
         for name, value in state.items():
             setattr(self, name, value)
+
+
+def _matrix(rows, fill):
+    matrix = np.full((len(rows), max(map(len, rows))), fill)
+    for place, row in zip(matrix, rows, strict=True):
+        place[: len(row)] = row
+    return matrix

@@ -230,7 +230,8 @@ class ContinualClassifier(keras.Model):
             "replayed": (self.replay_spec, column, factors),
             "sizes": tf.TensorSpec((2,), tf.int32),
         }
-        return tf.data.Dataset.from_generator(lambda: self._chunks(range(first_epoch, epochs)), output_signature=signature).prefetch(1)
+        left = range(first_epoch, epochs)
+        return tf.data.Dataset.from_generator(lambda: self._chunks(left), output_signature=signature).prefetch(1)
 
     def _chunks(self, epochs):
         """Yields the rows of one Keras step after the other; it runs ahead of training, so it must not depend on it."""
