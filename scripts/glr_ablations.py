@@ -8,12 +8,12 @@ from ocm_tf.experiments.glr_script import ablations
 
 DESCRIPTION = """
 Ablation studies of Generative Latent Replay (Armstrong, Thakur and Clifton, 2022) on Rotated MNIST; --set
-stream=permuted takes Permuted MNIST. Of these the authors published the sizes of the buffer and one run with a pretrained
-backbone.
+stream=permuted takes Permuted MNIST. Of these the authors published the sizes of the buffer and one run with a
+pretrained backbone.
 
 Each value and seed is a run directory of its own below OUTPUT/STUDY; what is finished is skipped, what is not is
-resumed, and a run that fails does not stop the others. A table OUTPUT/STUDY/comparison.md and figures beside it are made
-from their results alone.
+resumed, and a run that fails does not stop the others. A table OUTPUT/STUDY/comparison.md and figures beside it are
+made from their results alone.
 """
 
 COSTS = {
