@@ -43,7 +43,10 @@ def test_a_static_buffer_and_small_experiences_count_what_is_there():
     assert bytes_of("replay", few, 2, buffer_size=50) == (4 + 2) * (784 + 8)
 
 
-@pytest.mark.parametrize("generator", GENERATORS)
+# The autoencoder trains for a while.
+@pytest.mark.parametrize(
+    "generator", [pytest.param(name, marks=pytest.mark.slow if name == "vae" else ()) for name in GENERATORS]
+)
 def test_the_formula_is_what_a_generator_takes(generator):
     rng = np.random.default_rng(0)
     labels = np.repeat([3, 7, 8], (20, 9, 1))
