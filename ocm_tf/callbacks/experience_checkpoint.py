@@ -39,7 +39,9 @@ class ExperienceCheckpoint(Checkpoint):
     """
 
     def load(self):
-        """Loads the model as it was after the experience learned last, and gives `stateful` their states of then.
+        """Loads the model as it was after the experience learned last.
+
+        `stateful` take up their states of then, unless `resume` has newer ones for them.
 
         Returns:
             model: the compiled model, or None if there is none.
@@ -56,8 +58,11 @@ class ExperienceCheckpoint(Checkpoint):
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).strip().splitlines()[0]
             raise UserError(f"{about_path} or its model is damaged, --overwrite starts anew: {reason}") from error
-        for item, state in zip(self._with_state(), about["states"], strict=True):
-            item.set_state(state)
+        self._name_files(about["experience"] + 1)
+        # A state within the next experience is newer; what it holds, such as rows of a table, must not be cut off.
+        if not self._newest.exists() and not self._previous.exists():
+            for item, state in zip(self._with_state(), about["states"], strict=True):
+                item.set_state(state)
         self.position = about["position"]
         return model
 
@@ -78,10 +83,15 @@ class ExperienceCheckpoint(Checkpoint):
         return self.extra.get("num_epochs", 0)
 
     def on_experience_begin(self, experience):
-        # Named by the experience, so that none is ever taken for a state of the next.
-        name = f"state-{self.model.experience_index}"
-        self._newest, self._previous = (self.directory / f"{name}{end}" for end in (".npz", ".previous.npz"))
+        self._name_files(self.model.experience_index)
         self._last_save = time.monotonic()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        restored = self._restored_in_fit
+        super().on_epoch_begin(epoch, logs)
+        if restored:
+            # The sums of the epoch before came back too.
+            self.model.reset_metrics()
 
     def on_train_batch_end(self, batch, logs=None):
         self.position += 1
@@ -108,6 +118,10 @@ class ExperienceCheckpoint(Checkpoint):
         write_json(self.directory / "experience.json", about)
         for path in (self._newest, self._previous, self._model_path(index - 1)):
             path.unlink(missing_ok=True)
+
+    def _name_files(self, index):
+        # By the experience, so that none is ever taken for a state of the next.
+        self._newest, self._previous = (self.directory / f"state-{index}{end}" for end in (".npz", ".previous.npz"))
 
     def _model_path(self, index):
         return self.directory / f"experience-{index}.keras"

@@ -108,18 +108,22 @@ def comparison_table(groups):
     return "\n".join(lines) + f"\n\n(a) {_PAPER.removeprefix('paper: ')}: for orientation, not for comparison.\n"
 
 
-def closed_gap(groups):
-    """Computes which part of the gap from the authors' form of GLR to latent replay ours closes.
+def closed_gap(groups, label):
+    """Computes which part of the gap from the authors' form of GLR to latent replay another form closes.
 
-    closed = (glr - released) / (latent_replay - released), of mean accuracies
+    closed = (label - released) / (latent_replay - released), of mean accuracies
+
+    Args:
+        groups: list of `Group`.
+        label: label of the other form.
 
     Returns:
         float, or None without these three.
     """
     means = {group.label: group.values("average_accuracy").mean() for group in groups}
-    if not {"glr", "glr-released", "latent-replay"} <= means.keys():
+    if not {label, "glr-released", "latent-replay"} <= means.keys():
         return None
-    return float((means["glr"] - means["glr-released"]) / (means["latent-replay"] - means["glr-released"]))
+    return float((means[label] - means["glr-released"]) / (means["latent-replay"] - means["glr-released"]))
 
 
 @plots.styled
@@ -241,9 +245,11 @@ def draw_comparison(root, order=()):
     """
     root = pathlib.Path(root)
     groups, missing = collect(root, order)
-    text, gap = comparison_table(groups), closed_gap(groups)
-    if gap is not None:
-        text += f"\nGLR closes {100 * gap:.0f} % of the gap from its form in the authors' code to latent replay.\n"
+    text = comparison_table(groups)
+    for label in ("glr", "glr-best"):
+        gap = closed_gap(groups, label)
+        if gap is not None:
+            text += f"\n{label} closes {100 * gap:.0f} % of the gap from glr-released to latent-replay.\n"
     if missing:
         text += f"\nNot finished: {', '.join(missing)}.\n"
     table = root / "comparison.md"

@@ -121,7 +121,13 @@ class GenerativeLatentReplay(LatentReplay):
             self._quotas = np.zeros(0, np.int64)
 
     def transient_num_bytes(self):
-        drawn = 0 if self.sampling == "static" else self.buffer.num_bytes
+        if self.sampling == "static":
+            drawn = 0
+        elif self.sampling == "per_experience":
+            drawn = self.buffer.num_bytes
+        else:
+            num_minibatches = min(self.minibatches_per_step, self._num_minibatches())
+            drawn = num_minibatches * self.batch_split()[1] * (4 * self.latent_dim + 8)
         return super().transient_num_bytes() + drawn
 
     def remember(self, latents, labels):

@@ -26,7 +26,7 @@ from tests.data.data_files import write_folder
 from tests.models.tiny_experiences import EXPERIENCES, learn, make_classifier
 
 SHORT = ["num_experiences=2", "num_train=120", "num_test=50", "epochs=3", "margin=0", "buffer_size=40"]
-SHORT += ["minibatches_per_step=2", "measure_train=true"]
+SHORT += ["batch_size=16", "minibatches_per_step=4", "patience=3", "learning_rate=0.2", "measure_train=true"]
 
 
 def parse(*argv, settings=()):
@@ -63,7 +63,8 @@ def test_a_run_leaves_all_its_files(finished):
     # Two generators of ten classes on latents of 100 values.
     assert metrics["state_bytes"] == results["memory_bytes"] == 2 * 10 * (201 * 4 + 8)
     assert observed["state_bytes"].tolist() == [8120, 16240]
-    assert metrics["transient_bytes"] == 120 * 100 * 4
+    # The latents of an experience, and those drawn for the four minibatches of a step with label and experience.
+    assert metrics["transient_bytes"] == 120 * 100 * 4 + 4 * 16 * (100 * 4 + 8)
     seconds = {name: metrics[f"seconds_{name}"] for name in ("train", "fit", "sample", "evaluate")}
     assert min(seconds.values()) >= 0 and sum(seconds.values()) <= results["wall_seconds"]
     np.testing.assert_allclose(observed["minibatch_shares"], [[1, 0], [0.5, 0.5]])

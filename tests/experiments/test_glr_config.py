@@ -38,8 +38,10 @@ def test_the_paper_preset_has_its_hyper_parameters():
     core50 = CORE50_PRESETS["paper"]
     values = core50.batch_size, core50.epochs, core50.learning_rate, core50.later_learning_rate, core50.buffer_size
     assert values == (128, 4, 0.001, 5e-5, 1500)
-    assert ROTATED_PRESETS.keys() == PERMUTED_PRESETS.keys() == CORE50_PRESETS.keys()
-    assert COSTS.keys() == CORE50_COSTS.keys() == ROTATED_PRESETS.keys()
+    best = ROTATED_PRESETS["best"]
+    assert dataclasses.replace(best, num_components=1, sampling="per_experience") == SMALL
+    assert COSTS.keys() == ROTATED_PRESETS.keys() == PERMUTED_PRESETS.keys()
+    assert CORE50_COSTS.keys() == CORE50_PRESETS.keys() == COSTS.keys() - {"best"}
 
 
 @pytest.mark.parametrize(
