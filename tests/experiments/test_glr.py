@@ -210,3 +210,22 @@ def test_mistakes_are_told_in_one_line_before_anything_is_written(settings, mess
         run(tmp_path / "new", "--data-dir", tmp_path, settings=settings)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+def test_the_paper_preset_starts_on_images_of_the_right_shape(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(20) % 10
+    images = rng.integers(0, 256, (20, 28, 28, 1)).astype(np.uint8)
+    parts = {"train_images": images, "train_labels": labels, "test_images": images, "test_labels": labels}
+    np.savez(tmp_path / "mnist.npz", **parts)
+    texts = {"script": "glr_rotated_mnist", "description": "", "costs": COSTS, "presets": ROTATED_PRESETS}
+    for preset in ("paper", "release"):
+        argv = ["--preset", preset, "--quiet", "--output", tmp_path / preset, "--dataset", f"npz:{tmp_path}/mnist.npz"]
+        argv += ["--set", "num_experiences=2", "epochs=1", "buffer_size=100"]
+        glr.run(parse_arguments(list(map(str, argv)), **texts), say=lambda line: None)
+        model = ocm_tf.load_model(tmp_path / preset)
+        assert model.latent_dim == 2304 and model.backbone.layers[1].name == "rescaling"
+        assert model.is_frozen and len(model.generators) == 2
+    # Only then is the dropout a part of what was frozen.
+    assert model.backbone.layers[-1].name == "dropout1" and model.backbone_dropout
