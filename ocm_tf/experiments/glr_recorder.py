@@ -34,7 +34,8 @@ class GLRRecorder(keras.callbacks.Callback):
         accuracies, losses: `{stream: list of rows, one for each experience learned}`.
         bytes: list of the bytes of state after each experience.
         transient_bytes: the largest number of further bytes the method needed.
-        shares: list of rows, the share that minibatches of an experience have of each earlier one and of itself.
+        shares: list of rows, the share that minibatches of an experience have of each earlier one and of itself; empty
+            for a method without replay.
         seconds: `{"train", "fit", "sample", "evaluate"}`, wall time.
     """
 
@@ -67,11 +68,14 @@ class GLRRecorder(keras.callbacks.Callback):
             self._evaluator.keep(("train", self.model.experience_index), self.model.training_inputs)
 
     def _record_shares(self):
+        if not hasattr(self.model, "replay_shares"):
+            return
+        index, shares = self.model.experience_index, self.model.replay_shares()
         own, replayed = self.model.batch_split()
-        earlier = self.model.replay_shares() if hasattr(self.model, "replay_shares") else ()
-        row = [float(share) * replayed / (own + replayed) for share in earlier] + [own / (own + replayed)]
+        # Without a buffer there are none.
+        earlier = shares * replayed / (own + replayed) if len(shares) else np.zeros(index)
         # A resumed experience has a row already.
-        self.shares[self.model.experience_index :] = [row]
+        self.shares[index:] = [[*earlier.tolist(), own / (own + replayed)]]
 
     def on_epoch_end(self, epoch, logs=None):
         values = {

@@ -120,6 +120,8 @@ def test_a_run_stopped_within_an_experience_ends_as_one_never_stopped(finished, 
 def test_every_method_makes_a_whole_run_whose_model_predicts(method, tmp_path):
     metrics = run(tmp_path, settings=[f"method={method}"])
     assert 10 < metrics["average_accuracy"] <= 100
+    shares = np.load(tmp_path / "observations.npz").get("minibatch_shares")
+    assert (shares is None) == (method in ("naive", "ewc", "joint"))
     images = data.load("digits").test.images[:7]
     assert ocm_tf.load_model(tmp_path).predict(images, verbose=0).shape == (7, 10)
 
@@ -163,6 +165,7 @@ def test_latents_are_computed_once_and_only_when_final(monkeypatch):
     # The images are not looked at again.
     assert evaluator.measure("first", SimpleNamespace(labels=train.labels)) == after
     learn(model, 1, epochs=2)
+    assert evaluator._sums_of_latents.experimental_get_tracing_count() == 1
     assert evaluator.measure("first", train)[0] == np.mean(
         np.asarray(model(train.images)).argmax(axis=1) == train.labels
     )
