@@ -23,6 +23,7 @@ from ocm_tf.metrics import (
     forward_transfer,
     learning_accuracy,
 )
+from ocm_tf.models import GenerativeLatentReplay
 
 _NUM_SHOWN = 8
 _NUM_EMBEDDED = 150
@@ -70,13 +71,11 @@ def run(arguments, say=print):
         metrics = {**summary(recorder), **_seconds(recorder)}
         save_arrays(directory.path / "observations.npz", {**recorder.observations(), **show(model, experiences, seed)})
         write_atomically(directory.model_path, model.save)
-        buffer = getattr(model, "buffer", None)
         directory.write_results(
             metrics,
             paper=paper_values(config, len(experiences[0].train)),
-            memory_samples=0 if buffer is None else len(buffer),
+            memory_samples=num_kept(model),
             memory_bytes=recorder.bytes[-1],
-            num_components=1,
         )
     figures = draw_all(arguments.output)
     say(
@@ -144,6 +143,14 @@ def summary(recorder):
         "state_bytes": recorder.bytes[-1],
         "transient_bytes": recorder.transient_bytes,
     }
+
+
+def num_kept(model):
+    """Returns how many samples of the stream a model keeps, as images or latents; what generators drew is none."""
+    if isinstance(model, GenerativeLatentReplay):
+        return 0
+    arrays = model.state_arrays()
+    return len(arrays.get("labels", arrays.get("buffer_labels", ())))
 
 
 def _seconds(recorder):

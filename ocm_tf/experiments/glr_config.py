@@ -239,6 +239,9 @@ COMPARED = {
 }
 """What `--compare methods` runs, as changes to the settings; all replay has the same share of a minibatch."""
 
+PUBLISHED_LABELS = ("naive", "ewc", "replay-200", "latent-replay", "glr")
+"""Those of `COMPARED` that the paper's tables have."""
+
 # Final average accuracy and forgetting in percent, final loss in nats; AlexNet-small with ImageNet weights, all 60,000
 # images. Permuted: one run. Rotated: means of the two distinct runs that were released.
 _PUBLISHED = {

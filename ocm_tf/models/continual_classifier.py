@@ -59,6 +59,7 @@ class ContinualClassifier(keras.Model):
         self.backbone, self.head = backbone, head
         self.batch_size, self.weight_decay = batch_size, weight_decay
         self.minibatches_per_step, self.seed = minibatches_per_step, seed
+        self.image_shape = tuple(backbone.input_shape[1:])
         self.num_classes, self.latent_dim = head.output_shape[-1], backbone.output_shape[-1]
         self.experience_index = 0
         self.seconds = {"fit": 0.0, "sample": 0.0}
@@ -73,6 +74,17 @@ class ContinualClassifier(keras.Model):
     def is_frozen(self):
         """Whether the backbone has been frozen."""
         return not self.backbone.trainable
+
+    def classify(self, images):
+        """Computes the probabilities of the classes.
+
+        Args:
+            images: uint8 array of shape `(n, *image_shape)`.
+
+        Returns:
+            float32 array of shape `(n, num_classes)`.
+        """
+        return tf.nn.softmax(self.predict(images, batch_size=_EVALUATED_ROWS, verbose=0)).numpy()
 
     def compile(self, optimizer=None, jit_compile=False, **kwargs):
         """Configures training; the loss is the model's own.

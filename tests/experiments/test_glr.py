@@ -20,7 +20,7 @@ from ocm_tf.experiments.glr_config import COSTS, METHODS, ROTATED_PRESETS
 from ocm_tf.experiments.glr_evaluation import Evaluator
 from ocm_tf.experiments.glr_recorder import GLRRecorder
 from ocm_tf.experiments.glr_streams import load_experiences
-from ocm_tf.models import LatentReplay
+from ocm_tf.models import GenerativeLatentReplay, Joint, LatentReplay
 from tests.core50_files import image_contents, list_contents, make_entry
 from tests.data.data_files import write_folder
 from tests.models.tiny_experiences import EXPERIENCES, learn, make_classifier
@@ -89,7 +89,10 @@ def test_the_saved_model_predicts_as_measured(finished):
     model, observed = ocm_tf.load_model(finished), np.load(finished / "observations.npz")
     experiences, _ = load_experiences(parse().config)
     for index, experience in enumerate(experiences):
-        predicted = model.predict(experience.test.images, verbose=0).argmax(axis=1)
+        logits, probabilities = model.predict(experience.test.images, verbose=0), model.classify(experience.test.images)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+        np.testing.assert_allclose(probabilities / probabilities[:, :1], np.exp(logits - logits[:, :1]), rtol=1e-3)
+        predicted = logits.argmax(axis=1)
         assert np.mean(predicted == experience.test.labels) == observed["accuracy_matrix"][1, index]
 
 
@@ -113,6 +116,19 @@ def test_a_run_stopped_within_an_experience_ends_as_one_never_stopped(finished, 
     weights = [ocm_tf.load_model(path).get_weights() for path in (tmp_path, finished)]
     for our, their in zip(*weights, strict=True):
         np.testing.assert_array_equal(our, their)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "num_kept"),
+    [
+        (Joint, {}, 30),
+        (LatentReplay, {"buffer_size": 12}, 12),
+        # Its buffer holds what was drawn.
+        (GenerativeLatentReplay, {"buffer_size": 12, "sampling": "static"}, 0),
+    ],
+)
+def test_samples_kept_are_those_of_the_stream(kind, settings, num_kept):
+    assert glr.num_kept(learn(make_classifier(kind, **settings), 0, epochs=1)) == num_kept
 
 
 @pytest.mark.slow
