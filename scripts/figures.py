@@ -7,6 +7,8 @@ import sys
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.ablation_plots import draw_studies, holds_studies
 from ocm_tf.experiments.comparison_plots import RUN_NAME, draw_comparison
+from ocm_tf.experiments.glr_comparison import draw_comparison as draw_continual
+from ocm_tf.experiments.glr_comparison import holds_continual_runs, studies_in
 from ocm_tf.experiments.ocm_plots import FIGURES, draw_all
 from ocm_tf.experiments.script import run_script
 from ocm_tf.experiments.threshold_study import draw_threshold_study, holds_threshold_study
@@ -44,12 +46,19 @@ def redraw(directory, names):
     if holds_threshold_study(directory):
         paths, missing = draw_threshold_study(directory)
         left_out = _names(missing)
+    elif is_comparison(directory) and holds_continual_runs(directory):
+        paths, missing = draw_continual(directory)
+        left_out = [f"{name} (not finished)" for name in missing]
     elif is_comparison(directory):
         paths, missing = draw_comparison(directory)
         left_out = _names(missing)
     elif holds_studies(directory):
         paths, missing = draw_studies(directory)
         left_out = _names(missing)
+    elif studies_in(directory):
+        for study in studies_in(directory):
+            redraw(study, names)
+        return
     else:
         paths = draw_all(directory, names)
         drawn = {path.stem for path in paths}

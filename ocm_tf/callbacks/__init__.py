@@ -8,6 +8,7 @@ _MODULES = {
     "DivergenceGuard": "divergence_guard",
     "EnergyExpansion": "energy_expansion",
     "Expansion": "expansion",
+    "ExperienceCheckpoint": "experience_checkpoint",
     "Interrupted": "interruption",
     "IntervalExpansion": "interval_expansion",
     "MemoryTransfer": "memory_transfer",

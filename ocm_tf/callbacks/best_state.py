@@ -1,6 +1,7 @@
 """Early stopping by the accuracy on an experience's own training samples."""
 
 import keras
+import tensorflow as tf
 
 
 class BestState(keras.callbacks.Callback):
@@ -23,7 +24,15 @@ class BestState(keras.callbacks.Callback):
         if patience < 1 or margin < 0:
             raise ValueError(f"patience must be at least 1 and margin not negative, got {patience} and {margin}.")
         self.patience, self.margin = patience, margin
-        self.accuracies = []
+        self.accuracies, self._last_gain = [], 0
+        # The best weights so far, as variables for a checkpoint to hold.
+        self.variables = []
+
+    def set_model(self, model):
+        super().set_model(model)
+        weights = model.get_weights()
+        if [weight.shape for weight in weights] != [tuple(variable.shape) for variable in self.variables]:
+            self.variables = [tf.Variable(weight, trainable=False) for weight in weights]
 
     def on_train_begin(self, logs=None):
         self.accuracies = [self.model.training_accuracy()]
@@ -41,8 +50,16 @@ class BestState(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_train_end(self, logs=None):
-        self.model.set_weights(self._weights)
-        del self._weights
+        self.model.set_weights([variable.numpy() for variable in self.variables])
 
     def _save(self):
-        self._weights = self.model.get_weights()
+        for variable, weight in zip(self.variables, self.model.get_weights(), strict=True):
+            variable.assign(weight)
+
+    def get_state(self):
+        """Returns the accuracies and when the last gain was, as a dict for JSON."""
+        return {"accuracies": self.accuracies, "last_gain": self._last_gain}
+
+    def set_state(self, state):
+        """Takes up the state of `get_state`."""
+        self.accuracies, self._last_gain = list(state["accuracies"]), state["last_gain"]

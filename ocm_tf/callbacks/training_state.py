@@ -18,7 +18,7 @@ KERAS_OWNERS = (keras.layers.Layer, keras.initializers.Initializer, keras.metric
 LIBRARIES = {"builtins", "functools", "collections", "keras", "tensorflow", "numpy", "threading"}
 
 
-def state_variables(model):
+def state_variables(model, stateful=()):
     """Finds every variable that training changes.
 
     `model.variables` has the weights and the seed generators that layers hold in attributes, lists, tuples
@@ -28,6 +28,7 @@ def state_variables(model):
 
     Args:
         model: a built and compiled `keras.Model`.
+        stateful: objects, such as callbacks, of which those with a list `variables` have their own.
 
     Returns:
         list of variables, each once, in an order that depends only on how the model was made.
@@ -37,6 +38,7 @@ def state_variables(model):
         *model.metrics_variables,
         global_seed_generator().state,
         *_reachable_variables(model),
+        *(variable for item in stateful for variable in getattr(item, "variables", ())),
     ]
     return list({id(variable): variable for variable in found}.values())
 
@@ -75,13 +77,13 @@ def save_state(path, model, stateful=(), extra=None):
         path: the file.
         model: a built and compiled `keras.Model`.
         stateful: objects, such as callbacks, of which those with `get_state() -> dict` are saved; the dict
-            must be fit for JSON.
+            must be fit for JSON, arrays belong into a list `variables`.
         extra: more values fit for JSON, which `restore_state` returns.
 
     Raises:
         UserError: if the file cannot be written; an older one stays as it was.
     """
-    variables = state_variables(model)
+    variables = state_variables(model, stateful)
     arrays = {str(index): variable.numpy() for index, variable in enumerate(variables)}
     version, numbers, gauss = random.getstate()
     manifest = {
@@ -115,11 +117,11 @@ def restore_state(path, model, stateful=()):
         DamagedFileError: if the file is cut off or altered.
     """
     manifest, arrays = _read(path)
-    variables = state_variables(model)
+    variables = state_variables(model, stateful)
     if len(variables) < len(manifest["variables"]) and not model.optimizer.built:
         # Left to itself Keras would do so in the first step.
         model.optimizer.build(model.trainable_variables)
-        variables = state_variables(model)
+        variables = state_variables(model, stateful)
     owners = _with_state(stateful)
     _compare(path, "variable", manifest["variables"], [_describe(variable) for variable in variables])
     _compare(path, "state", [kind for kind, _ in manifest["states"]], [_kind(owner) for owner in owners])

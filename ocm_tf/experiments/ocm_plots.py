@@ -1,4 +1,4 @@
-"""The figures of an OCM run, drawn from the files of its run directory alone.
+"""The figures of a run, drawn from the files of its run directory alone.
 
 Each `plot_*` takes `RunFiles` and returns a Matplotlib figure, or None if the run recorded nothing for it.
 """
@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments import classification_plots, domain_plots, plots, tfdsvit_plots
+from ocm_tf.experiments import classification_plots, domain_plots, glr_plots, plots, tfdsvit_plots
 from ocm_tf.experiments.plots import BLUE, GREEN, INK, ORANGE, VERMILION
 
 
@@ -218,6 +218,7 @@ FIGURES = {
     **domain_plots.FIGURES,
     **classification_plots.FIGURES,
     **tfdsvit_plots.FIGURES,
+    **glr_plots.FIGURES,
 }
 
 

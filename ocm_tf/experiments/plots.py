@@ -137,6 +137,14 @@ def new_figure(title, subtitle, width, height):
     return figure
 
 
+def sequence(number, name):
+    """Returns colours of a Matplotlib colour map: those of a list in order, of a scale at equal distances."""
+    colour_map = matplotlib.colormaps[name]
+    if hasattr(colour_map, "colors") and colour_map.N <= 20:
+        return [colour_map(index % colour_map.N) for index in range(number)]
+    return [colour_map(place) for place in np.linspace(0, 0.9, number)]
+
+
 def tile(images, num_tiles=64, columns=8):
     """Tiles images into one RGB picture, padding with light grey where there are too few.
 

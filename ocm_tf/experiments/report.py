@@ -15,12 +15,19 @@ from ocm_tf.experiments.settings import format_value
 RUN_NAME = re.compile(r"(?P<label>.+?)(-dominant\d+)?-seed\d+")
 
 # What is reported of a run beyond the metrics for which its paper has values, by the beginning of the script's name.
-REPORTED = {"ocm_split_cifar10": ("nll", "classifier_frechet_distance_samples"), "ocm": ("nll", "average_accuracy")}
+REPORTED = {
+    "ocm_split_cifar10": ("nll", "classifier_frechet_distance_samples"),
+    "ocm": ("nll", "average_accuracy"),
+    "glr": ("average_accuracy", "forgetting", "state_bytes"),
+}
 
 _UNITS = {
     "nll": "NLL (nats per image)",
     "average_accuracy": "average accuracy (%)",
     "classifier_frechet_distance_samples": "classifier Fréchet distance of samples",
+    "forgetting": "forgetting (points)",
+    "average_loss": "loss (nats)",
+    "state_bytes": "state (bytes)",
     "memory_samples": "samples kept",
     "num_components": "components",
 }

@@ -1,5 +1,8 @@
 """What all classifiers that learn one experience after the other have in common."""
 
+import contextlib
+import time
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -36,6 +39,11 @@ class ContinualClassifier(keras.Model):
         seed: seed of all order and choice.
         **kwargs: as for `keras.Model`.
 
+    Attributes:
+        experience_index: number of the experience at hand, or of the next one.
+        seconds: wall time that fitting what is remembered (`"fit"`) and drawing from it (`"sample"`) took since the
+            model was made or loaded.
+
     Call: images of shape `(batch, height, width, channels)` -> logits of shape `(batch, num_classes)`.
     """
 
@@ -51,14 +59,32 @@ class ContinualClassifier(keras.Model):
         self.backbone, self.head = backbone, head
         self.batch_size, self.weight_decay = batch_size, weight_decay
         self.minibatches_per_step, self.seed = minibatches_per_step, seed
+        self.image_shape = tuple(backbone.input_shape[1:])
         self.num_classes, self.latent_dim = head.output_shape[-1], backbone.output_shape[-1]
-        self.experience_index = 0  # of the experience at hand, or the next one
+        self.experience_index = 0
+        self.seconds = {"fit": 0.0, "sample": 0.0}
         self.accuracy_tracker = keras.metrics.Mean(name="accuracy")
         self._inputs = self._labels = None  # of the experience at hand
         self.built = True  # both parts are
 
     def call(self, inputs, training=None):
         return self.head(self.backbone(inputs, training=training), training=training)
+
+    @property
+    def is_frozen(self):
+        """Whether the backbone has been frozen."""
+        return not self.backbone.trainable
+
+    def classify(self, images):
+        """Computes the probabilities of the classes.
+
+        Args:
+            images: uint8 array of shape `(n, *image_shape)`.
+
+        Returns:
+            float32 array of shape `(n, num_classes)`.
+        """
+        return tf.nn.softmax(self.predict(images, batch_size=_EVALUATED_ROWS, verbose=0)).numpy()
 
     def compile(self, optimizer=None, jit_compile=False, **kwargs):
         """Configures training; the loss is the model's own.
@@ -80,7 +106,7 @@ class ContinualClassifier(keras.Model):
 
     # Learning an experience
 
-    def fit_experience(self, experience, epochs=40, callbacks=(), verbose=0):
+    def fit_experience(self, experience, epochs=40, callbacks=(), verbose=0, resume=None):
         """Learns one experience, then updates what is remembered of it.
 
         Callbacks may define `on_experience_begin(experience)` and `on_experience_end(experience)` besides the hooks of
@@ -91,6 +117,8 @@ class ContinualClassifier(keras.Model):
             epochs: most passes over its samples.
             callbacks: Keras callbacks.
             verbose: as for `keras.Model.fit`.
+            resume: called with the model when all is ready for the first epoch; may put back the state of a `fit` that
+                was interrupted between two epochs, and returns how many it had done. None starts with the first.
 
         Returns:
             history: what `fit` returns.
@@ -106,9 +134,11 @@ class ContinualClassifier(keras.Model):
         try:
             self._inputs, self._labels = self.begin_experience(images, labels)
             self._reset_optimizer()
+            num_done = 0 if resume is None else resume(self)
             history = self.fit(
-                self._minibatches(epochs),
+                self._minibatches(epochs, num_done),
                 epochs=epochs,
+                initial_epoch=num_done,
                 steps_per_epoch=-(-self._num_minibatches() // self.minibatches_per_step),
                 callbacks=[*callbacks, *self.own_callbacks()],
                 verbose=verbose,
@@ -135,6 +165,17 @@ class ContinualClassifier(keras.Model):
     def own_callbacks(self):
         """Returns callbacks of the method itself for the `fit` of the experience at hand."""
         return []
+
+    def transient_num_bytes(self):
+        """Returns the bytes that the method needs beside its state and the images while it learns the experience."""
+        return 0
+
+    @contextlib.contextmanager
+    def timed(self, what):
+        """Adds the time that its block takes to `seconds[what]`."""
+        began = time.perf_counter()
+        yield
+        self.seconds[what] += time.perf_counter() - began
 
     def rng(self, purpose, epoch=0):
         """Makes the random generator of a purpose in the experience at hand; it does not depend on what came before."""
@@ -192,7 +233,7 @@ class ContinualClassifier(keras.Model):
     def _num_minibatches(self):
         return -(-len(self._labels) // self.batch_split()[0])
 
-    def _minibatches(self, epochs):
+    def _minibatches(self, epochs, first_epoch=0):
         current = tf.TensorSpec((None, *self._inputs.shape[1:]), self._inputs.dtype)
         column = tf.TensorSpec((None,), tf.int32)
         factors = tf.TensorSpec((None,), tf.float32)
@@ -201,13 +242,14 @@ class ContinualClassifier(keras.Model):
             "replayed": (self.replay_spec, column, factors),
             "sizes": tf.TensorSpec((2,), tf.int32),
         }
-        return tf.data.Dataset.from_generator(lambda: self._chunks(epochs), output_signature=signature).prefetch(1)
+        left = range(first_epoch, epochs)
+        return tf.data.Dataset.from_generator(lambda: self._chunks(left), output_signature=signature).prefetch(1)
 
     def _chunks(self, epochs):
         """Yields the rows of one Keras step after the other; it runs ahead of training, so it must not depend on it."""
         num_current, num_replayed = self.batch_split()
         num_minibatches = self._num_minibatches()
-        for epoch in range(epochs):
+        for epoch in epochs:
             order = self.rng(ORDER, epoch).permutation(len(self._labels)).astype(np.int32)
             take = self.replay_for_epoch(num_minibatches * num_replayed, self.rng(REPLAY, epoch))
             for first in range(0, num_minibatches, self.minibatches_per_step):
@@ -292,6 +334,11 @@ class ContinualClassifier(keras.Model):
         loss_tracker.update_state(loss, num_losses)
         self.accuracy_tracker.update_state(accuracy, num_samples)
         return {"loss": loss_tracker.result(), "accuracy": self.accuracy_tracker.result()}
+
+    @property
+    def training_inputs(self):
+        """Inputs of the experience at hand that the model trains on, images or latents; None between experiences."""
+        return self._inputs
 
     def training_accuracy(self):
         """Measures the accuracy on the training samples of the experience at hand, in inference mode.

@@ -57,7 +57,8 @@ class EWC(ContinualClassifier):
         return strength * tf.add_n(parts)
 
     def end_experience(self, images, labels):
-        information = self.fisher_information(images, labels)
+        with self.timed("fit"):
+            information = self.fisher_information(images, labels)
         for fishers, anchors, new, variable in zip(
             self._fishers, self._anchors, information, self.trainable_variables, strict=True
         ):

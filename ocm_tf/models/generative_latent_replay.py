@@ -80,7 +80,8 @@ class GenerativeLatentReplay(LatentReplay):
         return inputs, labels
 
     def _fill_buffer(self):
-        latents, labels, experiences = self._draw(self._quotas, self.rng(GENERATION))
+        with self.timed("sample"):
+            latents, labels, experiences = self._draw(self._quotas, self.rng(GENERATION))
         if self.label_mode == "head":
             labels = self.head.predict(latents, verbose=0).argmax(axis=1).astype(np.int32)
         self.buffer = ReplayBuffer(len(labels))
@@ -107,7 +108,8 @@ class GenerativeLatentReplay(LatentReplay):
 
         def take(first, last):
             order = rng.permutation(last - first)
-            columns = self._draw(rng.multinomial(last - first, shares), rng)
+            with self.timed("sample"):
+                columns = self._draw(rng.multinomial(last - first, shares), rng)
             return tuple(column[order] for column in columns)
 
         return take
@@ -118,13 +120,25 @@ class GenerativeLatentReplay(LatentReplay):
             self.buffer = ReplayBuffer(self.buffer_size)
             self._quotas = np.zeros(0, np.int64)
 
+    def transient_num_bytes(self):
+        if self.sampling == "static":
+            drawn = 0
+        elif self.sampling == "per_experience":
+            drawn = self.buffer.num_bytes
+        else:
+            num_minibatches = min(self.minibatches_per_step, self._num_minibatches())
+            drawn = num_minibatches * self.batch_split()[1] * (4 * self.latent_dim + 8)
+        return super().transient_num_bytes() + drawn
+
     def remember(self, latents, labels):
         rng = self.rng(MEMORY)
-        generator = self._new_generator().fit(latents, labels, rng)
+        with self.timed("fit"):
+            generator = self._new_generator().fit(latents, labels, rng)
         self.generators.append(generator)
         if self.sampling == "static":
             num_drawn = min(self.buffer_size // (self.experience_index + 1), len(labels))
-            drawn = generator.sample(num_drawn, self.proportions, rng)
+            with self.timed("sample"):
+                drawn = generator.sample(num_drawn, self.proportions, rng)
             self.buffer.overwrite(*drawn, self.experience_index, rng)
 
     def _new_generator(self):

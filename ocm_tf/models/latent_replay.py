@@ -57,19 +57,14 @@ class LatentReplay(ReplayClassifier):
             raise ValueError(f"collect must be one of {COLLECTIONS}, got {collect!r}.")
         self.pretrained, self.cache_latents, self.collect = pretrained, cache_latents, collect
         self.backbone_dropout, self.latent_dtype = backbone_dropout, latent_dtype
-        self._collected = self._first_latents = None
         if collect == "first_epoch":
-            # Left open, the number of rows is no part of the graph.
-            self._collected = tf.Variable(
-                tf.zeros((0, self.latent_dim)), trainable=False, shape=(None, self.latent_dim)
+            # Variables, so that a checkpoint holds them; the number of rows, left open, is no part of the graph.
+            self._collected, self._first_latents = (
+                tf.Variable(tf.zeros((0, self.latent_dim)), trainable=False, shape=(None, self.latent_dim))
+                for _ in range(2)
             )
         images = tf.TensorSpec((None, *backbone.input_shape[1:]), tf.uint8)
         self._extract = tf.function(self._frozen_latents, input_signature=[images])
-
-    @property
-    def is_frozen(self):
-        """Whether the backbone has been frozen."""
-        return not self.backbone.trainable
 
     def freeze(self):
         """Freezes the backbone and makes an optimizer of the head's weights alone; does nothing a second time."""
@@ -102,7 +97,8 @@ class LatentReplay(ReplayClassifier):
         return self.backbone(images, training=self.backbone_dropout)
 
     @property
-    def _trains_on_latents(self):
+    def trains_on_latents(self):
+        """Whether the head is trained on latents that were computed once."""
         return self.is_frozen and self.cache_latents and not self.backbone_dropout
 
     def begin_experience(self, images, labels):
@@ -110,20 +106,25 @@ class LatentReplay(ReplayClassifier):
             self.freeze()
         if self._collects:
             self._collected.assign(tf.zeros((len(labels), self.latent_dim)))
-        return (self.latents_of(images) if self._trains_on_latents else images), labels
+        return (self.latents_of(images) if self.trains_on_latents else images), labels
 
     def end_experience(self, images, labels):
-        if self._trains_on_latents:
+        if self.trains_on_latents:
             latents = self._inputs
-        elif self._first_latents is not None:
-            latents, self._first_latents = self._first_latents, None
-            self._collected.assign(tf.zeros((0, self.latent_dim)))
+        elif self._collects:
+            latents = self._first_latents.numpy()
+            for variable in (self._collected, self._first_latents):
+                variable.assign(tf.zeros((0, self.latent_dim)))
             self.freeze()
         else:
             # Departs from the paper: its code takes them while the backbone moves, so they do not fit the frozen one.
             self.freeze()
             latents = self.latents_of(images)
         self.remember(latents, labels)
+
+    def transient_num_bytes(self):
+        # Those of the experience as a whole, at the latest when it is remembered.
+        return 4 * len(self._labels) * self.latent_dim
 
     def remember(self, latents, labels):
         """Keeps what later experiences replay of this one."""
@@ -136,7 +137,7 @@ class LatentReplay(ReplayClassifier):
     def own_callbacks(self):
         def keep(epoch, logs):
             if epoch == 0:
-                self._first_latents = self._collected.numpy()
+                self._first_latents.assign(self._collected)
 
         return [keras.callbacks.LambdaCallback(on_epoch_end=keep)] if self._collects else []
 
@@ -159,11 +160,11 @@ class LatentReplay(ReplayClassifier):
             if self._collects:
                 self._collected.scatter_nd_update(rows[:, None], latents)
             return self.head(latents, training=True)
-        latents = current if self._trains_on_latents else self._frozen_latents(current)
+        latents = current if self.trains_on_latents else self._frozen_latents(current)
         return self.head(tf.concat([latents, replayed], 0), training=True)
 
     def inference_logits(self, inputs):
-        return self.head(inputs, training=False) if self._trains_on_latents else super().inference_logits(inputs)
+        return self.head(inputs, training=False) if self.trains_on_latents else super().inference_logits(inputs)
 
     def get_config(self):
         return {

@@ -10,6 +10,7 @@ from ocm_tf.networks.linear_autoencoder import LinearAutoencoder
 from ocm_tf.networks.mlp import MLP
 from ocm_tf.networks.mobilenet_v2 import mobilenet_v2
 from ocm_tf.networks.patch_attention import PatchAttention, cut_patches, head_mask
+from ocm_tf.networks.perceptron import perceptron
 from ocm_tf.networks.random_affine import RandomAffine
 from ocm_tf.networks.resnet import ResNet
 from ocm_tf.networks.splitting import split_at
@@ -31,5 +32,6 @@ __all__ = [
     "head_mask",
     "lenet",
     "mobilenet_v2",
+    "perceptron",
     "split_at",
 ]

@@ -12,7 +12,7 @@ _REDUCTION = 20
 LEVELS = ("object", "category")
 
 
-def core50_experiences(dataset, index, scenario="NI", run=0, level="object", reduced_test=False):
+def core50_experiences(dataset, index, scenario="NI", run=0, level="object", reduced_test=False, num_train=None):
     """Makes the experiences of one run of a CORe50 scenario (Lomonaco and Maltoni 2017); no image is read yet.
 
     - NI: new instances, one session of all objects each.
@@ -28,18 +28,22 @@ def core50_experiences(dataset, index, scenario="NI", run=0, level="object", red
         run: which of the orders that the authors drew, from 0 to 9.
         level: what the labels are: "object" (50) or "category" (10).
         reduced_test: whether to test on every 20th test image only, for quick runs.
+        num_train: most training images of an experience, at equal distances in the order of sessions, objects and
+            frames; None takes all.
 
     Returns:
         List of `Experience`, named after scenario, run and batch.
 
     Raises:
-        ValueError: if there is no such scenario or level.
+        ValueError: if there is no such scenario or level, or an experience is to have no image.
         UserError: if the file lists of that run were not there when the data set was prepared.
     """
     if scenario not in SCENARIOS:
         raise ValueError(f"scenario must be one of {', '.join(SCENARIOS)}, got {scenario!r}.")
     if level not in LEVELS:
         raise ValueError(f"level must be one of {', '.join(LEVELS)}, got {level!r}.")
+    if num_train is not None and num_train < 1:
+        raise ValueError(f"num_train must be at least 1, got {num_train}.")
     key = f"{scenario}/run{run}"
     if f"{key}/rows" not in index:
         there = sorted({name.rpartition("/")[0] for name in index if name.endswith("/rows")})
@@ -53,8 +57,13 @@ def core50_experiences(dataset, index, scenario="NI", run=0, level="object", red
     train_labels, test_labels = (split.labels // objects_per_label for split in (dataset.train, dataset.test))
     test_rows = np.arange(0, len(test_labels), _REDUCTION) if reduced_test else None
     test = ExperienceSplit(dataset.test.images, test_labels, test_rows)
-    batches = np.split(index[f"{key}/rows"], index[f"{key}/starts"][1:])
+    batches = [_thinned(rows, num_train) for rows in np.split(index[f"{key}/rows"], index[f"{key}/starts"][1:])]
     return [
         Experience(i, f"{key}/batch{i}", ExperienceSplit(dataset.train.images, train_labels, rows), test, class_names)
         for i, rows in enumerate(batches)
     ]
+
+
+def _thinned(rows, num_rows):
+    num_rows = len(rows) if num_rows is None else min(num_rows, len(rows))
+    return np.sort(rows)[np.arange(num_rows) * len(rows) // num_rows] if num_rows < len(rows) else rows

@@ -18,10 +18,10 @@ class Accuracies:
         return next(self.accuracies)
 
     def get_weights(self):
-        return self.weight
+        return [np.array(self.weight)]
 
-    def set_weights(self, weight):
-        self.weight = weight
+    def set_weights(self, weights):
+        (self.weight,) = weights
 
 
 @pytest.mark.parametrize(
