@@ -15,7 +15,11 @@ from ocm_tf.experiments.settings import format_value
 RUN_NAME = re.compile(r"(?P<label>.+?)(-dominant\d+)?-seed\d+")
 
 # What is reported of a run beyond the metrics for which its paper has values, by the beginning of the script's name.
-REPORTED = {"ocm_split_cifar10": ("nll", "classifier_frechet_distance_samples"), "ocm": ("nll", "average_accuracy")}
+REPORTED = {
+    "ocm_split_cifar10": ("nll", "classifier_frechet_distance_samples"),
+    "ocm": ("nll", "average_accuracy"),
+    "tfdsvit": ("average_accuracy", "forgetting", "routing_accuracy", "num_experts", "num_components"),
+}
 
 _UNITS = {
     "nll": "NLL (nats per image)",
@@ -23,6 +27,9 @@ _UNITS = {
     "classifier_frechet_distance_samples": "classifier Fréchet distance of samples",
     "memory_samples": "samples kept",
     "num_components": "components",
+    "forgetting": "forgetting (%)",
+    "routing_accuracy": "images routed to a component that learned their class (%)",
+    "num_experts": "experts",
 }
 # The NLL is the log-likelihood with its sign changed.
 _LEFT_OUT = {"log_likelihood"}
