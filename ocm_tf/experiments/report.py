@@ -19,6 +19,7 @@ REPORTED = {
     "ocm_split_cifar10": ("nll", "classifier_frechet_distance_samples"),
     "ocm": ("nll", "average_accuracy"),
     "glr": ("average_accuracy", "forgetting", "state_bytes"),
+    "tfdsvit": ("average_accuracy", "forgetting", "routing_accuracy", "num_experts", "num_components"),
 }
 
 _UNITS = {
@@ -30,6 +31,8 @@ _UNITS = {
     "state_bytes": "state (bytes)",
     "memory_samples": "samples kept",
     "num_components": "components",
+    "routing_accuracy": "images routed to a component that learned their class (%)",
+    "num_experts": "experts",
 }
 # The NLL is the log-likelihood with its sign changed.
 _LEFT_OUT = {"log_likelihood"}
