@@ -10,6 +10,7 @@ from ocm_tf.models.naive import Naive
 from ocm_tf.models.online_classifier import OnlineClassifier
 from ocm_tf.models.online_model import OnlineModel
 from ocm_tf.models.replay import Replay
+from ocm_tf.models.two_path_vae import TwoPathVAE
 from ocm_tf.models.vae import VAE
 from ocm_tf.models.vae_mixture import VAEMixture
 
@@ -25,5 +26,6 @@ __all__ = [
     "OnlineClassifier",
     "OnlineModel",
     "Replay",
+    "TwoPathVAE",
     "VAEMixture",
 ]

@@ -322,6 +322,18 @@ class VAE(OnlineModel):
         means = [self._encode(inputs, component)[0] for component in range(first, self.num_components)]
         return np.concatenate(means, axis=1)
 
+    def posterior(self, images):
+        """Computes the posterior of the component that trains.
+
+        Args:
+            images: uint8, or float in [0, 1], of shape `(n, *image_shape)`.
+
+        Returns:
+            `(z_mean, z_std)`, float32 arrays of shape `(n, latent_dim)`.
+        """
+        newest = self.num_components - 1
+        return tuple(value.numpy() for value in self._encode(grey_values(self.checked(images)), newest))
+
     def reconstruct(self, images, sample=False, seed=0, num_samples=100):
         """Reconstructs images, each by the component it is routed to.
 
@@ -372,14 +384,7 @@ class VAE(OnlineModel):
         Raises:
             ValueError: if the shape is not `(n, *image_shape)` or a float image is not finite and within [0, 1].
         """
-        images = np.asarray(images)
-        if images.shape[1:] != self.image_shape or images.ndim != len(self.image_shape) + 1:
-            raise ValueError(
-                f"images must have shape (n, {', '.join(map(str, self.image_shape))}), got {images.shape}."
-            )
-        if images.dtype != np.uint8 and len(images) and not (images.min() >= 0 and images.max() <= 1):
-            raise ValueError("images must be uint8, or float without NaN and within [0, 1].")
-        return images
+        return checked_images(images, self.image_shape)
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
@@ -400,6 +405,16 @@ def build_once(layer, input_shape):
     """Builds a layer, unless it came built out of a configuration: a second build raises an error."""
     if not layer.built:
         layer.build(input_shape)
+
+
+def checked_images(images, image_shape):
+    """Returns images as an array after checking shape and range, for any model; see `VAE.checked`."""
+    images = np.asarray(images)
+    if images.shape[1:] != image_shape or images.ndim != len(image_shape) + 1:
+        raise ValueError(f"images must have shape (n, {', '.join(map(str, image_shape))}), got {images.shape}.")
+    if images.dtype != np.uint8 and len(images) and not (images.min() >= 0 and images.max() <= 1):
+        raise ValueError("images must be uint8, or float without NaN and within [0, 1].")
+    return images
 
 
 def grey_values(images):

@@ -9,6 +9,7 @@ from ocm_tf.networks.mobilenet_v2 import mobilenet_v2
 from ocm_tf.networks.random_affine import RandomAffine
 from ocm_tf.networks.resnet import ResNet
 from ocm_tf.networks.splitting import split_at
+from ocm_tf.networks.two_path_networks import TwoPathNetworks, two_path_networks
 
 __all__ = [
     "MLP",
@@ -16,9 +17,11 @@ __all__ = [
     "GaussianEncoder",
     "RandomAffine",
     "ResNet",
+    "TwoPathNetworks",
     "alexnet_small",
     "convert_alexnet_weights",
     "lenet",
     "mobilenet_v2",
     "split_at",
+    "two_path_networks",
 ]
