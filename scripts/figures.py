@@ -7,6 +7,7 @@ import sys
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.ablation_plots import draw_studies, holds_studies
 from ocm_tf.experiments.comparison_plots import RUN_NAME, draw_comparison
+from ocm_tf.experiments.generation_comparison import draw_generation_comparison, holds_generation_runs
 from ocm_tf.experiments.ocm_plots import FIGURES, draw_all
 from ocm_tf.experiments.script import run_script
 
@@ -40,7 +41,10 @@ def redraw(directory, names):
     """Draws what belongs to one directory and prints the files written."""
     if not directory.is_dir():
         raise UserError(f"{directory} is not a directory")
-    if is_comparison(directory):
+    if is_comparison(directory) and holds_generation_runs(directory):
+        paths, missing = draw_generation_comparison(directory)
+        left_out = [f"{name} (not finished)" for name in missing]
+    elif is_comparison(directory):
         paths, missing = draw_comparison(directory)
         left_out = _names(missing)
     elif holds_studies(directory):

@@ -6,11 +6,8 @@ import keras
 import numpy as np
 
 from ocm_tf import data
-from ocm_tf.callbacks.checkpoint import Checkpoint
-from ocm_tf.callbacks.divergence_guard import DivergenceGuard
 from ocm_tf.callbacks.expansion import Expansion
 from ocm_tf.callbacks.memory_transfer import MemoryTransfer
-from ocm_tf.callbacks.progress import Progress
 from ocm_tf.callbacks.reservoir_transfer import ReservoirTransfer
 from ocm_tf.errors import DivergedError, UserError
 from ocm_tf.experiments.bound_tracker import BoundTracker
@@ -20,6 +17,7 @@ from ocm_tf.experiments.ocm_config import paper_values, scheduled_long_term_size
 from ocm_tf.experiments.ocm_plots import draw_all
 from ocm_tf.experiments.ocm_recorder import OCMRecorder
 from ocm_tf.experiments.run_directory import RunDirectory
+from ocm_tf.experiments.stream_fit import fit_stream
 from ocm_tf.files import save_arrays, write_atomically
 from ocm_tf.memory import CooperativeMemory, RandomReplacementMemory, SampleBuffer, ShortTermMemory
 from ocm_tf.models import VAE, VAEMixture
@@ -126,18 +124,11 @@ def learn(model, stream, rules, directory, arguments, config, tracker=None, labe
     if config.memory == "reservoir":
         callbacks.insert(0, ReservoirTransfer(config.limit, arguments.seed))
     callbacks.append(recorder)
-    checkpoint = Checkpoint(
-        directory.checkpoint_path, stateful=[*callbacks, directory], every_seconds=arguments.checkpoint_seconds
-    )
-    start = checkpoint.restore(model) if directory.resumed else 0
-    if start < total:
-        progress = Progress(total, start=start, quiet=arguments.quiet, status=lambda: _status(model))
-        batches = stream.batches(config.arrival_size, start, config.drop_remainder, labelled)
-        with checkpoint:
-            watchers = [DivergenceGuard(), *callbacks, progress, checkpoint]
-            model.fit(batches, epochs=1, shuffle=False, verbose=0, callbacks=watchers)
-    # `fit` does so too, but a run stopped behind its last batch does not come back to it.
-    model.optimizer.finalize_variable_values(model.optimized_variables)
+
+    def make_batches(start):
+        return stream.batches(config.arrival_size, start, config.drop_remainder, labelled)
+
+    fit_stream(model, make_batches, total, callbacks, directory, arguments, lambda: _status(model))
     return recorder
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments import classification_plots, domain_plots, plots
+from ocm_tf.experiments import classification_plots, demc_plots, domain_plots, plots
 from ocm_tf.experiments.plots import BLUE, GREEN, INK, ORANGE, VERMILION
 
 
@@ -217,6 +217,7 @@ FIGURES = {
     "training": plot_training,
     **domain_plots.FIGURES,
     **classification_plots.FIGURES,
+    **demc_plots.FIGURES,
 }
 
 

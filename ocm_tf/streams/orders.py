@@ -38,7 +38,7 @@ def as_stored(split, class_names, name="as-stored"):
 
 
 def label_groups(split, class_names, classes_per_phase=2, seed=0, name="label-groups"):
-    """Cuts the data into phases of consecutive classes and shuffles inside each phase.
+    """Cuts the data into phases of consecutive classes, and shuffles inside each phase unless told not to.
 
     With two classes a phase and ten classes this is the usual five-task split (0,1), (2,3), ...
 
@@ -46,7 +46,7 @@ def label_groups(split, class_names, classes_per_phase=2, seed=0, name="label-gr
         split: object with `images` and `labels`.
         class_names: names of the labels.
         classes_per_phase: number of classes in a phase.
-        seed: seed of the shuffles.
+        seed: seed of the shuffles; None keeps the order of the data set inside each phase.
         name: how results call the stream.
 
     Returns:
@@ -97,12 +97,12 @@ def imbalanced(split, class_names, classes_per_phase, dominant, num_dominant, nu
 
 
 def _grouped_order(labels, classes_per_phase, seed):
-    # Indices of all images, shuffled within phases of consecutive classes, and where the phases begin.
+    # Indices of all images, shuffled (with a seed) within phases of consecutive classes, and where the phases begin.
     if classes_per_phase < 1:
         raise ValueError(f"classes_per_phase must be at least 1, got {classes_per_phase}.")
-    shuffled_order = np.random.default_rng(seed).permutation(len(labels))
-    phases = labels[shuffled_order] // classes_per_phase
-    order = shuffled_order[np.argsort(phases, kind="stable")]
+    start = np.arange(len(labels)) if seed is None else np.random.default_rng(seed).permutation(len(labels))
+    order = start[np.argsort(labels[start] // classes_per_phase, kind="stable")]
+    phases = labels // classes_per_phase
     return order, np.flatnonzero(np.diff(np.sort(phases), prepend=-1))
 
 
