@@ -152,12 +152,13 @@ def show(model, test, seed):
     order = np.random.default_rng(seed).permutation(len(test.labels))
     rows = order[:_NUM_SHOWN][np.argsort(test.labels[order[:_NUM_SHOWN]], kind="stable")]
     embedded = order[:_NUM_EMBEDDED]
-    plane = TSNE(random_state=seed, init="pca", n_jobs=1).fit_transform(model.features(test.images[embedded]))
+    # There must be more images than neighbours.
+    tsne = TSNE(perplexity=min(30, len(embedded) / 4), random_state=seed, n_jobs=1)
     return {
         "test_images": test.images[rows],
         "reconstructions": model.reconstruct(test.images[rows]),
         "generated": model.generate(_NUM_SHOWN, seed),
-        "latent_plane": plane,
+        "latent_plane": tsne.fit_transform(model.features(test.images[embedded])),
         "latent_labels": test.labels[embedded],
     }
 

@@ -7,7 +7,7 @@ from ocm_tf.errors import UserError
 from ocm_tf.experiments.demc_config import COSTS, MEMORIES, PATHS, VARIANTS
 from ocm_tf.experiments.generation_comparison import draw_generation_comparison
 from ocm_tf.experiments.ocm_script import in_comparison, report, with_variant
-from ocm_tf.experiments.run_series import make_runs, report_failures, varied
+from ocm_tf.experiments.run_series import make_runs, varied
 from ocm_tf.experiments.settings import parse_arguments, parse_seed, unknown
 from ocm_tf.quiet import import_tensorflow
 
@@ -34,7 +34,7 @@ def main(script, description, presets, argv=None):
         if extras.variant is not None:
             raise UserError("--compare names what is compared by --only; it does not go with --variant")
         known = KINDS[extras.compare]
-        compared = {name: known[name] for name in _known(extras.only or known, known)}
+        compared = {name: known[name] for name in _known("variant", extras.only or known, known)}
         arguments = in_comparison(arguments, extras.compare)
         return report(*compare(arguments, extras.seeds or [arguments.seed], compared, order=known))
     if extras.seeds is not None or extras.only is not None:
@@ -128,21 +128,20 @@ def main_of_studies(script, description, presets, argv=None):
     if arguments.output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
         arguments = dataclasses.replace(arguments, output=Path("runs") / script / arguments.preset)
     studies, status = studies_of(arguments.config), 0
-    for name in _known(arguments.extras.study, studies):
+    for name in _known("study", arguments.extras.study, studies):
         of_study = dataclasses.replace(arguments, output=arguments.output / name)
         taken = set(arguments.changes).intersection(*(changes for changes in studies[name].values()))
         if taken:
             raise UserError(f"study {name} varies {sorted(taken)[0]}, so it cannot be set; choose other studies")
-        paths, failures = compare(of_study, arguments.extras.seeds or [arguments.seed], studies[name])
-        print(*paths, sep="\n")
-        status = max(status, report_failures(failures))
+        status |= report(*compare(of_study, arguments.extras.seeds or [arguments.seed], studies[name]))
     return status
 
 
-def _known(names, known):
+def _known(kind, names, known):
+    """Returns the names; raises `UserError` for one that is not known."""
     for name in names:
         if name not in known:
-            raise UserError(unknown("study" if "reduce" in known else "variant", name, known))
+            raise UserError(unknown(kind, name, known))
     return names
 
 
