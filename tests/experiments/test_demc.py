@@ -212,21 +212,22 @@ def made(monkeypatch):
 
 
 def test_a_comparison_plans_every_variant_and_seed(made, tmp_path):
-    flags = ["--preset", "tiny", "--compare", "paths", "--seeds", "3", "4", "--set", "kl_weight=0.5"]
-    demc_script.main("demc_split_mnist", "", MNIST_PRESETS, [*flags, "--output", str(tmp_path)])
-    assert [run.output.name for run in made[:2]] == ["two-paths-seed3", "strict-seed3"] and len(made) == 12
+    flags = ["--preset", "tiny", "--compare", "paths", "--only", "strict", "elbo", "--seeds", "3", "4"]
+    flags += ["--set", "kl_weight=0.5", "--output", str(tmp_path)]
+    demc_script.main("demc_split_mnist", "", MNIST_PRESETS, flags)
+    assert [run.output.name for run in made] == ["strict-seed3", "elbo-seed3", "strict-seed4", "elbo-seed4"]
     assert all(run.config.kl_weight == 0.5 for run in made) and made[-1].config.paths == "elbo"
     demc_script.main("demc_split_mnist", "", MNIST_PRESETS, ["--preset", "tiny", "--variant", "strict"])
     assert made[-1].config.paths == "strict" and made[-1].output.name == "strict-tiny-seed0"
 
 
 def test_studies_vary_one_choice_each(made, tmp_path):
-    argv = ["--preset", "tiny", "--study", "sizes", "threshold", "--output", str(tmp_path)]
+    argv = ["--preset", "tiny", "--study", "sizes", "statistics", "--output", str(tmp_path)]
     demc_script.main_of_studies("demc_ablations", "", MNIST_PRESETS, argv)
     assert [run.config.temporary_capacity for run in made[:3]] == [40, 80, 160]
     assert [run.config.cluster_size for run in made[3:6]] == [8, 16, 32]
-    assert {run.output.parent.name for run in made} == {"sizes", "threshold"}
-    assert made[-1].config.calibration == "adaptive" and made[-1].config.threshold is None
+    assert {run.output.parent.name for run in made} == {"sizes", "statistics"}
+    assert made[-1].config.statistics == "stale" and made[-1].output.name == "statistics=stale-seed0"
     for changes in demc_script.studies_of(MNIST_PRESETS["paper"]).values():
         for change in changes.values():
             dataclasses.replace(MNIST_PRESETS["paper"], **change)
