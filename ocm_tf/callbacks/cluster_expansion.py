@@ -53,7 +53,8 @@ class ClusterExpansion(keras.callbacks.Callback):
     Args:
         threshold: distance in nats per latent dimension above which a query is novel; or `"auto"`, twice the 95th
             percentile of the distances between random blocks of the samples from which the first cluster is made; or
-            `"adaptive"`, the same of the samples at hand in each check, as distances grow while the encoder learns.
+            `"adaptive"`, the same of the samples at hand in each check. Distances grow a hundredfold while the encoder
+            learns, so that a threshold of the first cluster is soon exceeded by anything.
         query: what must be far: `"candidate"`, the samples that would be frozen; `"batch"`, the newest batch, as in the
             authors' code; or `"temporary"`, all of the temporary memory.
         reduce: `"min"`, far from every cluster, or `"max"`, from any, as in the authors' code.
@@ -70,7 +71,7 @@ class ClusterExpansion(keras.callbacks.Callback):
 
     def __init__(
         self,
-        threshold="auto",
+        threshold="adaptive",
         query="candidate",
         reduce="min",
         symmetric=True,

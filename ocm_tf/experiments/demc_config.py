@@ -91,7 +91,7 @@ class DEMCConfig:
         None, "distance in nats per latent dimension above which a cluster is made; none calibrates it"
     )
     calibration: str = setting(
-        "auto", "with threshold=none: calibrated at the first cluster (auto) or at every check (adaptive)",
+        "adaptive", "with threshold=none: calibrated at the first cluster (auto) or at every check (adaptive)",
         ("auto", "adaptive"),
     )  # fmt: skip
     query: str = setting(
@@ -204,7 +204,7 @@ _REDUCED = {
     "steps_per_batch": 10,
     "temporary_capacity": 256,
     "cluster_size": 32,
-    "max_clusters": 8,
+    "max_clusters": 6,
 }
 _TINY = {
     **_REDUCED,

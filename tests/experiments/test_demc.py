@@ -30,7 +30,14 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 ALL_PRESETS = (MNIST_PRESETS, FASHION_PRESETS, SVHN_PRESETS, CIFAR10_PRESETS)
 # 200 images in 25 batches; the temporary memory overflows every fourth batch or so.
 SHORT = ["train_per_class=20", "test_per_class=10", "steps_per_batch=1", "width=0.1", "latent_dim=2"]
-SHORT += ["batch_size=8", "minibatch_size=8", "temporary_capacity=24", "cluster_size=6", "max_clusters=4"]
+SHORT += [
+    "batch_size=8",
+    "minibatch_size=8",
+    "temporary_capacity=24",
+    "cluster_size=6",
+    "max_clusters=4",
+    "calibration=auto",
+]
 
 
 def parse(*argv):
