@@ -5,13 +5,9 @@ import pathlib
 import sys
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments.ablation_plots import draw_studies, holds_studies
-from ocm_tf.experiments.comparison_plots import RUN_NAME, draw_comparison
-from ocm_tf.experiments.glr_comparison import draw_comparison as draw_continual
-from ocm_tf.experiments.glr_comparison import holds_continual_runs, studies_in
-from ocm_tf.experiments.ocm_plots import FIGURES, draw_all
+from ocm_tf.experiments.figures import FIGURES, draw_all, draw_collection
+from ocm_tf.experiments.glr_comparison import studies_in
 from ocm_tf.experiments.script import run_script
-from ocm_tf.experiments.threshold_study import draw_threshold_study, holds_threshold_study
 
 
 def parse(argv=None):
@@ -33,33 +29,17 @@ def parse(argv=None):
     return parser.parse_args(argv)
 
 
-def is_comparison(directory):
-    """Tells whether a directory holds runs rather than being one."""
-    runs = [path.parent.name for path in directory.glob("*-seed*/results.json")]
-    return not (directory / "config.json").exists() and any(RUN_NAME.fullmatch(name) for name in runs)
-
-
 def redraw(directory, names):
     """Draws what belongs to one directory and prints the files written."""
     if not directory.is_dir():
         raise UserError(f"{directory} is not a directory")
-    if holds_threshold_study(directory):
-        paths, missing = draw_threshold_study(directory)
-        left_out = _names(missing)
-    elif is_comparison(directory) and holds_continual_runs(directory):
-        paths, missing = draw_continual(directory)
-        left_out = [f"{name} (not finished)" for name in missing]
-    elif is_comparison(directory):
-        paths, missing = draw_comparison(directory)
-        left_out = _names(missing)
-    elif holds_studies(directory):
-        paths, missing = draw_studies(directory)
-        left_out = _names(missing)
-    elif studies_in(directory):
+    paths, missing = draw_collection(directory)
+    left_out = [f"{name} (not finished)" for name in missing]
+    if paths is None:
         for study in studies_in(directory):
             redraw(study, names)
-        return
-    else:
+        if studies_in(directory):
+            return
         paths = draw_all(directory, names)
         drawn = {path.stem for path in paths}
         left_out = [f"{name} (not recorded by this run)" for name in names if name not in drawn]
@@ -67,10 +47,6 @@ def redraw(directory, names):
         print(path)
     if left_out:
         print(f"left out in {directory}: {', '.join(left_out)}")
-
-
-def _names(missing):
-    return [f"{run.name} (not finished)" for run in missing]
 
 
 def main(argv=None):

@@ -5,9 +5,16 @@ import numpy as np
 import tensorflow as tf
 
 from ocm_tf.experiments import RunDirectory
-from ocm_tf.memory import CooperativeMemory, SampleBuffer, Samples, ShortTermMemory
-from ocm_tf.models import VAE, VAEMixture
-from ocm_tf.networks import MLP, GaussianEncoder
+from ocm_tf.memory import (
+    CooperativeMemory,
+    EvolvingMemory,
+    SampleBuffer,
+    Samples,
+    ShortTermMemory,
+    TemporaryMemory,
+)
+from ocm_tf.models import VAE, TwoPathVAE, VAEMixture
+from ocm_tf.networks import MLP, GaussianEncoder, two_path_networks
 
 IMAGE_SHAPE = (8, 8, 1)
 NUM_PIXELS = 64
@@ -92,6 +99,24 @@ def make_mixture(memory=None, seed=0, learning_rate=0.01, units=UNITS, **changes
         **settings,
     )
     return finished(model, learning_rate)
+
+
+def make_cluster_memory(capacity=8, batch_size=4, max_clusters=3, cluster_size=4, image_shape=IMAGE_SHAPE, **changes):
+    """Makes DEMC's pair of memories."""
+    temporary = TemporaryMemory(capacity, image_shape, batch_size, **{"seed": 0, **changes})
+    return CooperativeMemory(temporary, EvolvingMemory(max_clusters, cluster_size, image_shape), seed_long_term=False)
+
+
+def make_two_path_vae(memory=None, seed=0, learning_rate=0.01, image_shape=IMAGE_SHAPE, width=0.05, **changes):
+    """Makes a built and compiled `TwoPathVAE`."""
+    keras.utils.set_random_seed(seed)
+    settings = {"steps_per_batch": 2, "minibatch_size": 4, "seed": seed, **changes}
+    networks = two_path_networks("reduced", image_shape, LATENT_DIM, width)
+    model = TwoPathVAE(*networks, image_shape, LATENT_DIM, memory=memory, **settings)
+    model.build((None, *image_shape))
+    rmsprop, adam = keras.optimizers.RMSprop, keras.optimizers.Adam
+    model.compile(rmsprop(learning_rate), rmsprop(learning_rate), adam(learning_rate))
+    return model
 
 
 def finished(model, learning_rate):

@@ -5,6 +5,7 @@ from ocm_tf.lazy import lazy_attributes
 _MODULES = {
     "BestState": "best_state",
     "Checkpoint": "checkpoint",
+    "ClusterExpansion": "cluster_expansion",
     "DivergenceGuard": "divergence_guard",
     "EnergyExpansion": "energy_expansion",
     "Expansion": "expansion",

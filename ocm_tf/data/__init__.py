@@ -10,6 +10,7 @@ from ocm_tf.data.domains import describe_sources, domain_names, load_domains
 from ocm_tf.data.loading import load, load_index
 from ocm_tf.data.preparation import available, is_prepared, prepare
 from ocm_tf.data.split import Split
+from ocm_tf.data.transforms import shrink
 
 __all__ = [
     "Dataset",
@@ -23,4 +24,5 @@ __all__ = [
     "load_domains",
     "load_index",
     "prepare",
+    "shrink",
 ]

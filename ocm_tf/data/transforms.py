@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from ocm_tf.data.area_resize import area_resize
 from ocm_tf.data.split import Split
 
 TRANSFORMS = {
@@ -40,10 +41,31 @@ def apply_transform(dataset, transform):
         dataset: a `Dataset` named `NAME:TRANSFORM`, with a note on the change.
     """
     description, change = TRANSFORMS[transform]
+    return _changed(dataset, change, f"{dataset.spec.name}:{transform}", description)
+
+
+def shrink(dataset, size):
+    """Shrinks the images of both splits by averaging over areas.
+
+    Args:
+        dataset: a `Dataset` of images of at least `size` by `size` pixels.
+        size: new height and width.
+
+    Returns:
+        dataset: a `Dataset` of the same name, with a note on the change.
+
+    Raises:
+        ValueError: if the images are smaller.
+    """
+    description = f"shrunk to {size}x{size}"
+    return _changed(dataset, lambda images: area_resize(images, size, size), dataset.spec.name, description)
+
+
+def _changed(dataset, change, name, description):
     train, test = (Split(change(split.images), split.labels) for split in (dataset.train, dataset.test))
     spec = dataclasses.replace(
         dataset.spec,
-        name=f"{dataset.spec.name}:{transform}",
+        name=name,
         image_shape=train.images.shape[1:],
         note="; ".join(filter(None, (dataset.spec.note, description))),
     )

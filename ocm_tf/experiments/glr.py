@@ -8,12 +8,12 @@ from ocm_tf.callbacks.divergence_guard import DivergenceGuard
 from ocm_tf.callbacks.experience_checkpoint import ExperienceCheckpoint
 from ocm_tf.callbacks.progress import Progress
 from ocm_tf.errors import UserError
+from ocm_tf.experiments.figures import draw_all
 from ocm_tf.experiments.glr_bytes import Sizes, with_matched_buffer
 from ocm_tf.experiments.glr_config import paper_values
 from ocm_tf.experiments.glr_models import build_model, pretrained_backbone
 from ocm_tf.experiments.glr_recorder import GLRRecorder
 from ocm_tf.experiments.glr_streams import load_experiences
-from ocm_tf.experiments.ocm_plots import draw_all
 from ocm_tf.experiments.run_directory import RunDirectory
 from ocm_tf.files import save_arrays, write_atomically
 from ocm_tf.metrics import (

@@ -139,5 +139,5 @@ FIGURES = {
     "accuracy_over_time": plot_accuracy_over_time,
     "accuracy_matrix": plot_accuracy_matrix,
     "replay_shares": plot_replay_shares,
-    "latents": plot_latents,
+    "replayed_latents": plot_latents,
 }

@@ -90,7 +90,7 @@ def measure_images(model, test, networks, num_generated, seed):
     images = test.images / np.float32(255)
     reconstructions = model.reconstruct(np.asarray(model.binarised(test.images, seed)), seed=seed)
     generated = model.generate(num_generated or len(images), seed)
-    metrics = _measure_reconstructions(images, reconstructions)
+    metrics = {name: float(values.mean()) for name, values in image_errors(images, reconstructions).items()}
     for name, network in networks.items():
         features, probabilities = network(images)
         generated_features, generated_probabilities = network(generated)
@@ -104,10 +104,19 @@ def measure_images(model, test, networks, num_generated, seed):
     return metrics
 
 
-def _measure_reconstructions(images, reconstructions):
+def image_errors(images, reconstructions):
+    """Measures how near each reconstruction is to its image.
+
+    Args:
+        images: float array of shape `(n, height, width, channels)`, in [0, 1].
+        reconstructions: float array of the same shape.
+
+    Returns:
+        dict of float64 arrays of shape `(n,)`: `mse`, `psnr` in decibels and `ssim`.
+    """
     values = {"mse": [], "psnr": [], "ssim": []}
     for start in range(0, len(images), _MEASURED_TOGETHER):
         pair = [array[start : start + _MEASURED_TOGETHER] for array in (images, reconstructions)]
         for measure in (mse, psnr, ssim):
             values[measure.__name__].append(np.asarray(measure(*pair)))
-    return {name: float(np.concatenate(parts).mean(dtype=np.float64)) for name, parts in values.items()}
+    return {name: np.concatenate(parts).astype(np.float64) for name, parts in values.items()}

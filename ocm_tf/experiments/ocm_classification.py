@@ -9,8 +9,8 @@ from ocm_tf import data
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import ocm
 from ocm_tf.experiments.accuracy_metrics import accuracy_metrics
+from ocm_tf.experiments.figures import draw_all
 from ocm_tf.experiments.ocm_classification_config import for_dataset, for_stream, paper_values
-from ocm_tf.experiments.ocm_plots import draw_all
 from ocm_tf.experiments.run_directory import RunDirectory
 from ocm_tf.files import save_arrays, write_atomically
 from ocm_tf.models import ClassifierMixture, OnlineClassifier

@@ -3,13 +3,10 @@
 Each `plot_*` takes `RunFiles` and returns a Matplotlib figure, or None if the run recorded nothing for it.
 """
 
-import pathlib
-
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from ocm_tf.errors import UserError
-from ocm_tf.experiments import classification_plots, domain_plots, glr_plots, plots, tfdsvit_plots
+from ocm_tf.experiments import plots
 from ocm_tf.experiments.plots import BLUE, GREEN, INK, ORANGE, VERMILION
 
 
@@ -215,38 +212,7 @@ FIGURES = {
     "class_nll": plot_class_nll,
     "scores": plot_scores,
     "training": plot_training,
-    **domain_plots.FIGURES,
-    **classification_plots.FIGURES,
-    **tfdsvit_plots.FIGURES,
-    **glr_plots.FIGURES,
 }
-
-
-def draw_all(run_dir, names=None):
-    """Draws the figures of a run into its `figures/` directory.
-
-    Args:
-        run_dir: path of a run directory.
-        names: iterable of keys of `FIGURES`; all of them by default.
-
-    Returns:
-        paths: list of the files written; a figure the run recorded nothing for is left out.
-
-    Raises:
-        UserError: for an unknown name, and for a file that is missing or corrupt.
-    """
-    names = list(FIGURES if names is None else names)
-    unknown = [name for name in names if name not in FIGURES]
-    if unknown:
-        raise UserError(f"there is no figure named {', '.join(unknown)}; choose from {', '.join(FIGURES)}")
-    run = plots.RunFiles(pathlib.Path(run_dir))
-    paths = []
-    for name in names:
-        figure = FIGURES[name](run)
-        if figure is not None:
-            paths.append(run.path / "figures" / f"{name}.png")
-            plots.save_figure(figure, paths[-1])
-    return paths
 
 
 def _marker(steps):

@@ -8,7 +8,7 @@ from ocm_tf.callbacks.energy_expansion import EnergyExpansion
 from ocm_tf.callbacks.interval_expansion import IntervalExpansion
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.accuracy_metrics import accuracy_metrics, percent
-from ocm_tf.experiments.ocm_plots import draw_all
+from ocm_tf.experiments.figures import draw_all
 from ocm_tf.experiments.run_directory import RunDirectory
 from ocm_tf.experiments.stream_fit import fit_stream
 from ocm_tf.experiments.tfdsvit_recorder import TFDSViTRecorder

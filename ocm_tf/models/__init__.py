@@ -11,6 +11,7 @@ from ocm_tf.models.online_classifier import OnlineClassifier
 from ocm_tf.models.online_model import OnlineModel
 from ocm_tf.models.replay import Replay
 from ocm_tf.models.sparse_attention_classifier import SparseAttentionClassifier
+from ocm_tf.models.two_path_vae import TwoPathVAE
 from ocm_tf.models.vae import VAE
 from ocm_tf.models.vae_mixture import VAEMixture
 
@@ -27,5 +28,6 @@ __all__ = [
     "OnlineModel",
     "Replay",
     "SparseAttentionClassifier",
+    "TwoPathVAE",
     "VAEMixture",
 ]

@@ -322,6 +322,18 @@ class VAE(OnlineModel):
         means = [self._encode(inputs, component)[0] for component in range(first, self.num_components)]
         return np.concatenate(means, axis=1)
 
+    def posterior(self, images):
+        """Computes the posterior of the component that trains.
+
+        Args:
+            images: uint8, or float in [0, 1], of shape `(n, *image_shape)`.
+
+        Returns:
+            `(z_mean, z_std)`, float32 arrays of shape `(n, latent_dim)`.
+        """
+        newest = self.num_components - 1
+        return tuple(value.numpy() for value in self._encode(grey_values(self.checked(images)), newest))
+
     def reconstruct(self, images, sample=False, seed=0, num_samples=100):
         """Reconstructs images, each by the component it is routed to.
 

@@ -14,6 +14,7 @@ from ocm_tf.networks.perceptron import perceptron
 from ocm_tf.networks.random_affine import RandomAffine
 from ocm_tf.networks.resnet import ResNet
 from ocm_tf.networks.splitting import split_at
+from ocm_tf.networks.two_path_networks import TwoPathNetworks, two_path_networks
 
 __all__ = [
     "MLP",
@@ -25,6 +26,7 @@ __all__ = [
     "PatchAttention",
     "RandomAffine",
     "ResNet",
+    "TwoPathNetworks",
     "alexnet_small",
     "convert_alexnet_weights",
     "cut_patches",
@@ -34,4 +36,5 @@ __all__ = [
     "mobilenet_v2",
     "perceptron",
     "split_at",
+    "two_path_networks",
 ]

@@ -15,16 +15,17 @@ class RandomAffine(keras.layers.Layer):
     Args:
         strength: factor on all amounts; 0 leaves the images as they are.
         seed: seed of the draws.
+        flips: whether half of the images, at random, are mirrored left to right as well.
         **kwargs: as for `keras.layers.Layer`.
 
     Call: float images `(batch, height, width, channels)` -> images of the same shape and range, bilinear, zero outside.
     """
 
-    def __init__(self, strength=1.0, seed=None, **kwargs):
+    def __init__(self, strength=1.0, seed=None, flips=False, **kwargs):
         super().__init__(**kwargs)
         if strength < 0:
             raise ValueError(f"strength must not be negative, got {strength}.")
-        self.strength, self.seed = strength, seed
+        self.strength, self.flips, self.seed = strength, flips, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, images):
@@ -34,8 +35,11 @@ class RandomAffine(keras.layers.Layer):
         shift_x, shift_y = 0.5 * width / 28 * draws[4], 0.5 * height / 28 * draws[5]
         cosine, sine = ops.cos(angle), ops.sin(angle)
         # From a place in the result to the place in the image it is taken from; both counted from the centre.
-        a, b = cosine * ops.exp(stretch_x), (shear - sine) * ops.exp(stretch_y)
-        c, d = sine * ops.exp(stretch_x), cosine * ops.exp(stretch_y)
+        factor_x = ops.exp(stretch_x)
+        if self.flips:
+            factor_x = factor_x * ops.sign(keras.random.uniform((batch,), -1.0, 1.0, seed=self.seed_generator))
+        a, b = cosine * factor_x, (shear - sine) * ops.exp(stretch_y)
+        c, d = sine * factor_x, cosine * ops.exp(stretch_y)
         centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
         offset_x = centre_x - a * centre_x - b * centre_y + shift_x
         offset_y = centre_y - c * centre_x - d * centre_y + shift_y
@@ -44,4 +48,4 @@ class RandomAffine(keras.layers.Layer):
         return ops.image.affine_transform(images, transform, "bilinear", "constant", 0.0, "channels_last")
 
     def get_config(self):
-        return {**super().get_config(), "strength": self.strength, "seed": self.seed}
+        return {**super().get_config(), "strength": self.strength, "flips": self.flips, "seed": self.seed}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ocm_tf.data import is_prepared, load, prepare
-from ocm_tf.data.transforms import TRANSFORMS, apply_transform, split_transform
+from ocm_tf.data.transforms import TRANSFORMS, apply_transform, shrink, split_transform
 from ocm_tf.errors import UserError
 
 
@@ -54,6 +54,17 @@ def test_a_transformed_data_set_is_prepared_with_its_original(data_dir):
     lines = []
     spec = prepare("digits:inverted", report=lines.append)
     assert spec.name == "digits:inverted" and lines[0].startswith("digits: needs no preparation")
+
+
+def test_shrinking_averages_areas_and_keeps_the_labels():
+    digits = load("digits")
+    small = shrink(digits, 4)
+    mean = digits.test.images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(small.test.images[..., 0], mean, atol=0.5)
+    np.testing.assert_array_equal(small.train.labels, digits.train.labels)
+    assert small.spec.image_shape == (4, 4, 1) and small.spec.note.endswith("shrunk to 4x4")
+    with pytest.raises(ValueError, match="new_size must be from 1 to 8, found 12"):
+        shrink(digits, 12)
 
 
 def test_an_unknown_transform_is_refused():

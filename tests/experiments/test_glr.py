@@ -69,7 +69,7 @@ def test_a_run_leaves_all_its_files(finished):
     assert min(seconds.values()) >= 0 and sum(seconds.values()) <= results["wall_seconds"]
     np.testing.assert_allclose(observed["minibatch_shares"], [[1, 0], [0.5, 0.5]])
     figures = {path.stem for path in (finished / "figures").iterdir()}
-    assert figures >= {"stream_images", "accuracy_over_time", "accuracy_matrix", "replay_shares", "latents"}
+    assert figures >= {"stream_images", "accuracy_over_time", "accuracy_matrix", "replay_shares", "replayed_latents"}
 
 
 def test_rows_tell_stream_and_experience(finished):

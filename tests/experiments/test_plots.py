@@ -15,7 +15,15 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments import comparison_plots, domain_plots, ocm_plots, plots
+from ocm_tf.experiments import (
+    classification_plots,
+    comparison_plots,
+    domain_plots,
+    figures,
+    ocm_plots,
+    plots,
+    tfdsvit_plots,
+)
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 DIGITS = load_digits()
@@ -24,7 +32,7 @@ READERS = {"config.json": "samples", "results.json": "class_nll", "metrics.csv":
 READERS["observations.npz"] = "samples"
 ENERGY = {"energy": 30.0, "threshold": 42.0}
 # What a run on a single domain has.
-FIGURES = [name for name in ocm_plots.FIGURES if name not in domain_plots.FIGURES]
+FIGURES = [*ocm_plots.FIGURES, *classification_plots.FIGURES, *tfdsvit_plots.FIGURES]
 
 
 def images_of(labels, random, size=8, channels=1):
@@ -156,17 +164,17 @@ class TestFigures:
             assert path.stat().st_size < 500_000
 
     def test_draws_all_for_small_grey_digits(self, digits_run):
-        self.check(digits_run, ocm_plots.draw_all(digits_run))
+        self.check(digits_run, figures.draw_all(digits_run))
 
     def test_draws_all_for_colour_images_of_two_classes(self, tmp_path):
         names = ["airplane", "automobile"]
         run = write_run(tmp_path / "run", 3, 2, size=32, channels=3, names=names, dataset="cifar10")
-        self.check(run, ocm_plots.draw_all(run))
+        self.check(run, figures.draw_all(run))
 
     def test_draws_long_runs_of_many_classes(self, tmp_path):
         run = write_run(tmp_path / "run", num_rounds=150, num_classes=100)
         names = ["memory_classes", "scores", "class_nll"]
-        self.check(run, ocm_plots.draw_all(run, names), names)
+        self.check(run, figures.draw_all(run, names), names)
 
     def test_draws_a_score_that_never_varies(self, own_run):
         edit_observations(own_run, scores=np.ones((2, 576), np.float32))
@@ -178,10 +186,10 @@ class TestFigures:
         (own_run / "metrics.csv").write_text("\n".join(kept))
         nothing = dict.fromkeys(("reconstructions", "generated", "long_term_steps", "scores", "phase_starts"))
         edit_observations(own_run, **nothing)
-        self.check(own_run, ocm_plots.draw_all(own_run), ["class_nll", "task_accuracy", "routing"])
+        self.check(own_run, figures.draw_all(own_run), ["class_nll", "task_accuracy", "routing"])
         results = json.loads((own_run / "results.json").read_text())
         (own_run / "results.json").write_text(json.dumps({**results, "metrics": {"nll": 1.0}}))
-        assert ocm_plots.draw_all(own_run) == []
+        assert figures.draw_all(own_run) == []
         edit_observations(own_run, scores=np.full((2, 576), np.nan, np.float32))
         assert ocm_plots.plot_scores(plots.RunFiles(own_run)) is None
 
@@ -241,7 +249,11 @@ def give_domains(run, names=("digits", "letters"), num_components=3):
 class TestDomainFigures:
     def test_draws_all_of_a_stream_of_several_domains(self, own_run):
         give_domains(own_run)
-        TestFigures().check(own_run, ocm_plots.draw_all(own_run), ocm_plots.FIGURES)
+        TestFigures().check(
+            own_run,
+            figures.draw_all(own_run),
+            [name for name in figures.FIGURES if name in {*FIGURES, *domain_plots.FIGURES}],
+        )
 
     def test_shows_shares_and_counts_as_recorded(self, own_run):
         give_domains(own_run)
@@ -298,7 +310,7 @@ class TestBadFiles:
         else:
             (own_run / name).write_bytes(content)
         with pytest.raises(UserError, match=name) as caught:
-            ocm_plots.draw_all(own_run, [figure])
+            figures.draw_all(own_run, [figure])
         assert "\n" not in str(caught.value)
 
     def test_truncated_archive_bare_array_and_pickled_objects(self, own_run):
@@ -309,11 +321,11 @@ class TestBadFiles:
         for content in (pickled, pickled[:-2000], (own_run / "array.npy").read_bytes()):
             path.write_bytes(content)
             with pytest.raises(UserError, match=r"observations\.npz is damaged"):
-                ocm_plots.draw_all(own_run, ["samples"])
+                figures.draw_all(own_run, ["samples"])
 
     def test_unknown_figure(self, own_run):
         with pytest.raises(UserError, match="no figure named histogram; choose from reconstructions"):
-            ocm_plots.draw_all(own_run, ["histogram"])
+            figures.draw_all(own_run, ["histogram"])
 
     def test_failed_drawing_keeps_the_old_figure(self, tmp_path):
         (tmp_path / "a.png").write_text("old")
@@ -521,8 +533,8 @@ class TestScript:
 
     def test_needs_neither_tensorflow_nor_a_window(self, own_run):
         code = (
-            "import sys; from ocm_tf.experiments import comparison_plots, ocm_plots, script; "
-            "ocm_plots.draw_all(sys.argv[1], ['samples']); "
+            "import sys; from ocm_tf.experiments import comparison_plots, figures, script; "
+            "figures.draw_all(sys.argv[1], ['samples']); "
             "print(sorted({'tensorflow', 'keras', 'matplotlib.pyplot'} & set(sys.modules)))"
         )
         result = run_python("-c", code, own_run)

@@ -50,8 +50,16 @@ def test_one_seed_gives_the_same_distortions_also_in_a_graph():
     assert np.abs(np.asarray(graph(images)) - np.asarray(graph(images))).max() > 0.01
 
 
+def test_half_of_the_images_are_mirrored():
+    images = np.repeat(np.random.default_rng(0).random((1, 6, 9, 2)).astype(np.float32), 200, axis=0)
+    flipped = np.asarray(RandomAffine(0.0, flips=True, seed=1)(images))
+    mirrored = np.abs(flipped - images[:, :, ::-1]).max(axis=(1, 2, 3)) < 1e-5
+    same = np.abs(flipped - images).max(axis=(1, 2, 3)) < 1e-5
+    assert (mirrored ^ same).all() and abs(mirrored.sum() - 100) < 4 * np.sqrt(50)
+
+
 def test_config_round_trip_and_refusal():
-    layer = RandomAffine(0.7, seed=3)
+    layer = RandomAffine(0.7, flips=True, seed=3)
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     np.testing.assert_array_equal(copy(make_images()), layer(make_images()))
     with pytest.raises(ValueError, match="strength must not be negative, got -1"):
