@@ -11,7 +11,6 @@ from ocm_tf.experiments import glr, glr_script
 from ocm_tf.experiments.glr_config import COMPARED, COSTS, ROTATED_PRESETS
 from ocm_tf.experiments.glr_studies import STUDIES
 
-
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
