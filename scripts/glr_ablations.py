@@ -24,4 +24,5 @@ COSTS = {
 }
 
 if __name__ == "__main__":
-    sys.exit(run_script(lambda: ablations("glr_ablations", DESCRIPTION, ROTATED_PRESETS, COSTS)))
+    presets = {name: ROTATED_PRESETS[name] for name in COSTS}
+    sys.exit(run_script(lambda: ablations("glr_ablations", DESCRIPTION, presets, COSTS)))

@@ -26,7 +26,7 @@ from ocm_tf.metrics import (
 from ocm_tf.models import GenerativeLatentReplay
 
 _NUM_SHOWN = 8
-_NUM_EMBEDDED = 150
+_NUM_EMBEDDED = 100
 
 
 def run(arguments, say=print):
@@ -188,7 +188,7 @@ def _embedded(model, experience, generator, seed):
     rows = np.sort(rng.permutation(len(experience.test))[:_NUM_EMBEDDED])
     real = model.backbone.predict(experience.test.images[rows], verbose=0)
     sampled, labels = generator.sample(len(rows), seed=rng)
-    tsne = TSNE(perplexity=min(30, len(rows) / 4), init="pca", random_state=seed, method="exact")
+    tsne = TSNE(perplexity=min(30, len(rows) / 4), init="pca", random_state=seed, method="exact", max_iter=500)
     return {
         "embedded_latents": tsne.fit_transform(np.concatenate([real, sampled])).astype(np.float32),
         "embedded_labels": np.concatenate([experience.test.labels[rows], labels]),

@@ -225,7 +225,7 @@ _RELEASED = {"method": "generative_latent_replay", **FAITHFUL}
 COMPARED = {
     "naive": {"method": "naive"},
     "ewc": {"method": "ewc"},
-    "ewc-tuned": {"method": "ewc", "penalty_strength": 100.0, "fisher": "sample"},
+    "ewc-tuned": {"method": "ewc", "penalty_strength": 1000.0},
     "replay-200": {"method": "replay", "buffer_size": 200},
     "replay": {"method": "replay"},
     "replay-bytes-of-glr": {"method": "replay", "match_bytes": "generative_latent_replay"},

@@ -1,11 +1,17 @@
 """Checks the command lines on generative latent replay: one run, comparisons, studies, mistakes."""
 
+import runpy
+import sys
+from pathlib import Path
+
 import pytest
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import glr, glr_script
 from ocm_tf.experiments.glr_config import COMPARED, COSTS, ROTATED_PRESETS
 from ocm_tf.experiments.glr_studies import STUDIES
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.fixture
@@ -74,3 +80,13 @@ def test_help_says_what_the_studies_vary(capsys):
         call("--help", entry=glr_script.ablations)
     text = capsys.readouterr().out
     assert all(f"  {name}: " in text for name in STUDIES)
+
+
+@pytest.mark.parametrize("script", sorted(path.stem for path in SCRIPTS.glob("glr_*.py")))
+def test_every_script_explains_itself(script, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [f"{script}.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(SCRIPTS / f"{script}.py"), run_name="__main__")
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "presets and what they cost:\n  tiny" in text and "Armstrong, Thakur and Clifton, 2022" in text
