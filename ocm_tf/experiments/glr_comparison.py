@@ -246,7 +246,7 @@ def draw_comparison(root, order=()):
     root = pathlib.Path(root)
     groups, missing = collect(root, order)
     text = comparison_table(groups)
-    for label in ("glr", "glr-best"):
+    for label in ("glr", "glr-per-batch", "glr-best"):
         gap = closed_gap(groups, label)
         if gap is not None:
             text += f"\n{label} closes {100 * gap:.0f} % of the gap from glr-released to latent-replay.\n"

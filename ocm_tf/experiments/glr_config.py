@@ -234,6 +234,7 @@ COMPARED = {
     "latent-replay-bytes-of-glr": {"method": "latent_replay", "match_bytes": "generative_latent_replay"},
     "glr-released": _RELEASED,
     "glr": {"method": "generative_latent_replay"},
+    "glr-per-batch": {"method": "generative_latent_replay", "sampling": "per_batch"},
     "glr-best": {"method": "generative_latent_replay", **_FRESH},
     "joint": {"method": "joint"},
 }
