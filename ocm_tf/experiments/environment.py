@@ -11,7 +11,7 @@ PACKAGE = Path(ocm_tf.__file__).parent
 
 
 def describe_environment():
-    """Returns versions, device, thread counts and commit of this process, as a dict for JSON."""
+    """Returns versions, device, thread counts, oneDNN flag and commit of this process, as a dict for JSON."""
     # Imported here, so that whoever only reads a run directory need not wait for it.
     import keras
     import numpy
@@ -28,6 +28,8 @@ def describe_environment():
             "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         },
+        # Decides over the last digits, as the thread counts do.
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS"),
         "git": describe_checkout(PACKAGE),
     }
 
