@@ -28,6 +28,8 @@ from ocm_tf.streams import first_per_class, hold_out, label_groups
 
 _NUM_SHOWN = 64
 _NUM_EMBEDDED = 500
+# Half of the usual number: on a busy machine the rest took as long as the training of a tiny run.
+_TSNE_STEPS = 500
 
 
 def run(arguments, say=print):
@@ -153,7 +155,7 @@ def show(model, test, seed):
     rows = order[:_NUM_SHOWN][np.argsort(test.labels[order[:_NUM_SHOWN]], kind="stable")]
     embedded = order[:_NUM_EMBEDDED]
     # There must be more images than neighbours.
-    tsne = TSNE(perplexity=min(30, len(embedded) / 4), random_state=seed, n_jobs=1)
+    tsne = TSNE(perplexity=min(30, len(embedded) / 4), max_iter=_TSNE_STEPS, random_state=seed, n_jobs=1)
     return {
         "test_images": test.images[rows],
         "reconstructions": model.reconstruct(test.images[rows]),

@@ -164,16 +164,12 @@ _RELEASE = {
 
 RELEASE_CRITERION = {name: _RELEASE[name] for name in ("query", "reduce", "symmetric", "statistics")}
 
-BEST = {"memory": "clusters", "selection": "random"}
-"""Our own choice, no method of the paper."""
-
 MEMORIES = {
     "demc": {},
     "temporary-only": {"memory": "temporary"},
     "reservoir": {"memory": "reservoir"},
     "random-selection": {"selection": "random"},
     "release-criterion": RELEASE_CRITERION,
-    "best": BEST,
 }
 """What is remembered, as changes to a preset."""
 
@@ -235,13 +231,10 @@ def presets_of(dataset, threshold, **release):
         **release: what their code does on this data set alone.
     """
     own = _COLOUR if dataset in ("svhn_cropped", "cifar10") else {}
-    small = replace(PAPER, **{**own, **_REDUCED, "dataset": dataset})
     paper = replace(PAPER, dataset=dataset, **own)
-    tiny = replace(PAPER, **_TINY)
     return {
-        "tiny": tiny,
-        "small": small,
-        "best": replace(small, **BEST),
+        "tiny": replace(PAPER, **_TINY),
+        "small": replace(PAPER, **{**_REDUCED, "dataset": dataset}),
         "paper": paper,
         "release": replace(paper, **{**_RELEASE, "threshold": threshold, **release}),
     }
@@ -257,7 +250,6 @@ CIFAR10_PRESETS = presets_of("cifar10", 1.2, paths="single")
 COSTS = {
     "tiny": "half a minute, the embedded 8x8 digits; for tests and a first look",
     "small": "a few minutes on one core, 5,500 real images shrunk to 16x16 and small networks",
-    "best": "as small, with our own choice in place of the paper's rule",
     "paper": "the whole stream and 300 minibatches a batch; a day and more on two cores, weeks for 32x32 in colour",
     "release": "the authors' code's values and rules where they differ; as long as paper",
 }

@@ -149,7 +149,7 @@ def _add_flags(parser):
     parser.add_argument(
         "--variant",
         choices=VARIANTS,
-        help="another memory, or other updates of the networks; best is our own choice (default: demc)",
+        help="another memory, or other updates of the networks (default: demc)",
     )
     parser.add_argument(
         "--compare",
