@@ -21,7 +21,7 @@ def count(variables, *names):
     return sum(int(np.prod(variable.shape)) for variable in variables if variable.name in names)
 
 
-# The head --------------------------------------------------------------------------------------------------------------
+# The head -------------------------------------------------------------------------------------------------------------
 
 
 def test_cosines_do_not_depend_on_lengths():
@@ -41,7 +41,7 @@ def test_logits_are_cosines_times_a_learnable_scale():
     assert [weight.name for weight in head.trainable_weights] == ["rows", "scale"]
 
 
-# Convolutions ----------------------------------------------------------------------------------------------------------
+# Convolutions ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("size", "strides"), [(3, 1), (3, 2), (1, 2), (7, 2)])
@@ -65,7 +65,7 @@ def test_an_even_kernel_is_refused():
         TransferConv2D(4, 2)
 
 
-# Residual features -----------------------------------------------------------------------------------------------------
+# Residual features ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_stage_without_a_number_is_refused(arguments):
         ResidualFeatures(*arguments)
 
 
-# Crops -----------------------------------------------------------------------------------------------------------------
+# Crops ----------------------------------------------------------------------------------------------------------------
 
 
 def test_padded_crops_are_shifts_of_each_image():
