@@ -57,6 +57,7 @@ class Mnemonics(IncrementalClassifier):
     Attributes:
         exemplar_losses: dict from `"new"`, `"half_a"` and `"half_b"` to the float array of the outer losses, in nats,
             of the last phase.
+        exemplars_before: `Samples` of the new classes in the last phase, as they were chosen.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class Mnemonics(IncrementalClassifier):
         for name, value in own.items():
             setattr(self, name, value)
         self._own_config |= own
-        self.exemplar_losses = {}
+        self.exemplar_losses, self.exemplars_before = {}, None
         self._outer_steps = self._trace_outer_steps()
         self._names = [variable.name for variable in self.backbone.trainable_variables]
 
@@ -129,7 +130,7 @@ class Mnemonics(IncrementalClassifier):
         measured = images, labels
         if self.validation == "all":
             measured = np.concatenate([images, old.images]), np.concatenate([labels, old.labels])
-        self.exemplar_losses = {}
+        self.exemplar_losses, self.exemplars_before = {}, new
         new, self.exemplar_losses["new"] = self.train_exemplars(new, *measured, rng, others=old)
         if self.adjust_old and self.exemplar_loss == "bilevel" and len(old.labels):
             first, second = (old.take(rows) for rows in split_halves(old.labels, rng))
