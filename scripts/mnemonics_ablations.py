@@ -1,4 +1,4 @@
-"""Ablations of Mnemonics: exemplars with and without adjustment, weight transfer, steps, starts, numbers of exemplars."""
+"""Ablations of Mnemonics: adjustment of exemplars, weight transfer, steps, starts, numbers of exemplars."""
 
 import sys
 

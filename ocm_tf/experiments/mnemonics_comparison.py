@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 import numpy as np
+from scipy import stats
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import plots
@@ -11,7 +12,6 @@ from ocm_tf.experiments.comparison_plots import RUN_NAME, format_mean, table_lin
 from ocm_tf.experiments.mnemonics_plots import draw_map, explain_map, recorded_phases
 from ocm_tf.experiments.plots import BLUE, GREEN, GREY, INK, ORANGE, VERMILION
 from ocm_tf.files import write_atomically
-from ocm_tf.metrics import paired_difference
 
 COLUMNS = {
     "average_accuracy_fc": "head, average",
@@ -97,15 +97,35 @@ def comparison_table(runs, order=()):
         cells = [_mean_cell(group, name) for name in shown]
         seconds = np.mean([run.results["wall_seconds"] for run in group.values()])
         published = "nan" if published is None else f"{published:.2f}"
-        lines.append(
-            table_line([label, *cells, published, f"{first['memory_samples']:,}", f"{seconds:,.0f}", str(len(group))])
-        )
+        cells += [published, f"{first['memory_samples']:,}", f"{seconds:,.0f}", str(len(group))]
+        lines.append(table_line([label, *cells]))
     return "\n".join(lines) + "\n"
 
 
 def _mean_cell(group, metric):
     values = np.array([run.metrics[metric] for run in group.values() if metric in run.metrics])
     return format_mean(values) if len(values) else "nan"
+
+
+def paired_difference(values, baseline, confidence=0.95):
+    """Computes the mean difference of pairs and the half-width of its confidence interval, by Student's t.
+
+    Args:
+        values: float array of shape `(n,)`.
+        baseline: float array of the same shape, each value's partner.
+        confidence: of the interval.
+
+    Returns:
+        mean: float.
+        half_width: float; nan for a single pair.
+        num_higher: int, in how many pairs the value is the higher one.
+    """
+    differences = np.asarray(values, np.float64) - np.asarray(baseline, np.float64)
+    half_width = np.nan
+    if len(differences) > 1:
+        quantile = stats.t.ppf((1 + confidence) / 2, len(differences) - 1)
+        half_width = float(quantile * differences.std(ddof=1) / np.sqrt(len(differences)))
+    return float(differences.mean()), half_width, int(np.sum(differences > 0))
 
 
 def difference_table(runs, order=(), baseline=None):
@@ -122,10 +142,8 @@ def difference_table(runs, order=(), baseline=None):
     groups = by_label(runs, order)
     baseline = baseline if baseline in groups else next(iter(groups))
     shown = [name for name in COLUMNS if name in next(iter(groups[baseline].values())).metrics]
-    lines = [
-        f"| minus {baseline} | {' | '.join(COLUMNS[name] for name in shown)} | pairs |",
-        "|---|" + "---:|" * (len(shown) + 1),
-    ]
+    heads = [f"minus {baseline}", *(COLUMNS[name] for name in shown), "pairs"]
+    lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
     for label, group in groups.items():
         seeds = sorted(group.keys() & groups[baseline].keys())
         if label == baseline or not seeds:
@@ -156,12 +174,11 @@ def plot_curves(runs, order=()):
             style = "--" if label == "joint" else "-"
             if all(curve is not None for curve in curves):
                 seen, values = curves[0][0], np.array([curve[1] for curve in curves])
-                axis.plot(seen, values.mean(axis=0), "o" + style, color=colour, label=label, markersize=4)
+                mean = values.mean(axis=0)
+                axis.plot(seen, mean, "o" + style, color=colour, label=label, markersize=4)
                 if len(values) > 1:
                     error = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-                    axis.fill_between(
-                        seen, values.mean(axis=0) - error, values.mean(axis=0) + error, color=colour, alpha=0.12
-                    )
+                    axis.fill_between(seen, mean - error, mean + error, color=colour, alpha=0.12)
         axis.set_title(title, loc="left")
         axis.set_xlabel("classes seen")
     panels[0].set_ylabel("accuracy (%)")

@@ -79,9 +79,7 @@ class MnemonicsConfig:
     inner_steps: int = setting(20, "steps of the temporary model")
     inner_learning_rate: float = setting(0.01, "of the temporary model")
     inner_batch: str = setting("all", "exemplars of its steps", ("all", "one_per_class"))
-    theta_start: str = setting(
-        "current", "weights it begins with: of this or the previous phase", ("current", "previous")
-    )
+    theta_start: str = setting("current", "its first weights: of this or the previous phase", ("current", "previous"))
     outer_steps: int | None = setting(None, "steps of the exemplars; none takes outer_epochs")
     outer_epochs: int = setting(50, "passes over the images of the phase in which exemplars are trained")
     outer_batch_size: int = setting(128, "images of a step of the exemplars")
@@ -194,7 +192,7 @@ DATASET_CHANGES = {"fashion_mnist": _THINNED, "cifar10": _THINNED}
 BEST = {"theta_start": "previous", "inner_learning_rate": 0.05}
 """What did best at reduced scale: the temporary model begins with the weights of the phase before."""
 
-_TINY = {"epochs": 4, "milestones": (2, 3), "outer_steps": 3, "inner_steps": 2, "train_per_class": 40}
+_TINY = {"epochs": 4, "milestones": (2, 3), "outer_steps": 3, "train_per_class": 40, "inner_parameters": "head"}
 
 PRESETS = {
     "tiny": replace(_SMALL, **_TINY),
@@ -290,7 +288,7 @@ STUDIES = {
 """The ablation studies, as changes to a preset."""
 
 _PUBLISHED = {
-    # Data set and whether weights are transferred: N -> average accuracy and forgetting of the head, then of the nearest class mean.
+    # Data set, whether weights are transferred: N -> average accuracy and forgetting of the head, then of the NME.
     ("cifar100", False): {
         5: ((52.44, 45.02), (58.03, 32.87)),
         10: ((48.47, 42.50), (53.01, 32.98)),

@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-from sklearn.manifold import TSNE
 
 from ocm_tf.experiments import plots
 from ocm_tf.experiments.plots import BLUE, GREEN, GREY, INK, ORANGE, VERMILION
@@ -59,6 +58,9 @@ def plot_exemplar_map(run):
 
 def draw_map(axis, run, phase, title=None):
     """Draws one phase of a run by t-SNE of the directions of features, with the mean margin of the exemplars."""
+    # It takes a second to import, which other figures and the command line need not wait for.
+    from sklearn.manifold import TSNE
+
     features, labels, exemplars, exemplar_labels, margins = (
         run.observations[f"phase_{phase}_{name}"]
         for name in ("features", "labels", "exemplar_features", "exemplar_labels", "exemplar_margins")

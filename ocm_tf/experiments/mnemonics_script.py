@@ -100,8 +100,8 @@ def _add_flags(parser):
     parser.add_argument(
         "--compare",
         choices=COMPARISONS,
-        help="run several methods, kinds of exemplars, or kinds of exemplars with and without weight transfer, and draw "
-        "tables and figures; skips what is finished and resumes what is not",
+        help="run several methods, kinds of exemplars, or these with and without weight transfer, and draw tables and "
+        "figures; skips what is finished and resumes what is not",
     )
     parser.add_argument(
         "--seeds", type=parse_seed, nargs="+", metavar="N", help="with --compare: the seeds (default: --seed)"

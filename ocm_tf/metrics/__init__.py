@@ -21,7 +21,7 @@ from ocm_tf.metrics.frechet import frechet_distance
 from ocm_tf.metrics.image_quality import mse, psnr, ssim
 from ocm_tf.metrics.inception_features import InceptionFeatures
 from ocm_tf.metrics.inception_score import inception_score
-from ocm_tf.metrics.incremental_metrics import incremental_summary, paired_difference
+from ocm_tf.metrics.incremental_metrics import incremental_summary
 
 __all__ = [
     "ClassifierFeatures",
@@ -41,7 +41,6 @@ __all__ = [
     "incremental_summary",
     "learning_accuracy",
     "mse",
-    "paired_difference",
     "psnr",
     "sampled_kl",
     "ssim",

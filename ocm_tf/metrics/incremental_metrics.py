@@ -1,7 +1,6 @@
 """What phases of new classes did to a classifier, from its accuracies after each."""
 
 import numpy as np
-from scipy import stats
 
 
 def incremental_summary(accuracies, base_accuracies):
@@ -30,24 +29,3 @@ def incremental_summary(accuracies, base_accuracies):
         "last": float(accuracies[-1]),
         "forgetting": float(base_accuracies[0] - base_accuracies[-1]),
     }
-
-
-def paired_difference(values, baseline, confidence=0.95):
-    """Computes the mean difference of pairs and the half-width of its confidence interval, by Student's t.
-
-    Args:
-        values: float array of shape `(n,)`.
-        baseline: float array of the same shape, each value's partner.
-        confidence: of the interval.
-
-    Returns:
-        mean: float.
-        half_width: float; nan for a single pair.
-        num_higher: int, in how many pairs the value is the higher one.
-    """
-    differences = np.asarray(values, np.float64) - np.asarray(baseline, np.float64)
-    half_width = np.nan
-    if len(differences) > 1:
-        quantile = stats.t.ppf((1 + confidence) / 2, len(differences) - 1)
-        half_width = float(quantile * differences.std(ddof=1) / np.sqrt(len(differences)))
-    return float(differences.mean()), half_width, int(np.sum(differences > 0))

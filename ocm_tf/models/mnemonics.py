@@ -154,6 +154,8 @@ class Mnemonics(IncrementalClassifier):
             losses: float array, the loss of each step before it was made.
         """
         rows = self._outer_rows(len(labels), rng)
+        if not len(rows):
+            return exemplars, np.zeros(0, np.float32)
         mean, std = (np.array(values, np.float32) for values in (self.mean, self.std))
         values = (exemplars.images.astype(np.float32) / 255 - mean) / std
         state = values, np.zeros_like(values), np.zeros_like(values), np.int32(0)
@@ -163,7 +165,7 @@ class Mnemonics(IncrementalClassifier):
         for first in range(0, len(rows), together):
             part = slice(first, first + together)
             measured = images[rows[part]].astype(np.float32), labels[rows[part]].astype(np.int32)
-            *state, part_losses = self._outer_steps(state, *fixed, *measured, rates[part])
+            *state, part_losses = self._outer_steps(tuple(state), *fixed, *measured, rates[part])
             losses.append(part_losses.numpy())
         pixels = (state[0].numpy() * std + mean) * 255
         return exemplars._replace(images=pixels), np.concatenate(losses)

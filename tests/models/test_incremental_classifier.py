@@ -1,5 +1,7 @@
 """Checks phases of new classes: one trace, what is frozen, exemplars, the rows that arrive, resuming, files, errors."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -106,7 +108,7 @@ def test_from_the_second_phase_on_scales_train_instead_of_kernels():
     phases = [values_by_name(learn_phases(model, index, epochs=2)) for index in range(3)]
     for scale in phases[0]["transfer_scale"]:
         np.testing.assert_array_equal(scale, np.ones_like(scale))
-    for before, after in zip(phases, phases[1:], strict=False):
+    for before, after in itertools.pairwise(phases):
         for old, new in zip(before["kernel"], after["kernel"], strict=True):
             np.testing.assert_array_equal(old, new)
         for name in ("transfer_scale", "gamma"):
@@ -163,16 +165,11 @@ def test_an_update_is_that_of_sgd_with_coupled_l2():
 
 
 def test_the_learning_rate_falls_at_the_milestones_of_each_phase():
-    class Rates(keras.callbacks.Callback):
-        seen = []
-
-        def on_epoch_end(self, epoch, logs=None):
-            self.seen.append(float(self.model.optimizer.learning_rate))
-
-    model = make_incremental(learning_rate=0.4, milestones=(1, 3))
+    seen, model = [], make_incremental(learning_rate=0.4, milestones=(1, 3))
+    noting = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: seen.append(float(model.optimizer.learning_rate)))
     for index in (0, 1):
-        model.fit_experience(PHASES[index], epochs=4, callbacks=[Rates()])
-    np.testing.assert_allclose(Rates.seen, 2 * [0.4, 0.04, 0.04, 0.004], rtol=1e-5)
+        model.fit_experience(PHASES[index], epochs=4, callbacks=[noting])
+    np.testing.assert_allclose(seen, 2 * [0.4, 0.04, 0.04, 0.004], rtol=1e-5)
 
 
 def loss_of(method, **settings):

@@ -67,7 +67,7 @@ def smooth_transfer_backbone():
 @pytest.mark.parametrize("inner_steps", [1, 3])
 @pytest.mark.parametrize("parameters", ["head", "scales", "all"])
 def test_the_gradient_equals_central_differences(float64, parameters, inner_steps):
-    model, exemplars, loss_and_gradient = make_level(
+    _, exemplars, loss_and_gradient = make_level(
         backbone=smooth_transfer_backbone, inner_parameters=parameters, inner_steps=inner_steps
     )
     _, gradient = loss_and_gradient()
@@ -121,7 +121,7 @@ def test_without_its_second_order_part_nothing_is_left():
 
 @pytest.mark.parametrize("batch", ["all", "one_per_class"])
 def test_the_short_way_for_the_head_equals_the_general_one(batch):
-    model, exemplars, loss_and_gradient = make_level(inner_batch=batch, inner_steps=3)
+    model, _, loss_and_gradient = make_level(inner_batch=batch, inner_steps=3)
     short = loss_and_gradient()
     model._head_loss = model._unrolled_loss
     general = loss_and_gradient()
