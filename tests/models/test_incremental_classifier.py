@@ -12,7 +12,7 @@ from ocm_tf.callbacks import restore_state, save_state
 from ocm_tf.errors import UserError
 from ocm_tf.memory import class_means
 from ocm_tf.models import IncrementalClassifier
-from ocm_tf.models.incremental_classifier import INCREMENTAL_METHODS, corrected
+from ocm_tf.models.incremental_classifier import corrected
 from ocm_tf.models.joined_rows import JoinedRows
 from ocm_tf.networks import RandomCropFlip
 from tests.models.tiny_phases import (
@@ -25,6 +25,8 @@ from tests.models.tiny_phases import (
     residual_backbone,
 )
 from tests.tiny import assert_equal_samples, assert_same_values, optimizer_values, values_of
+
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 class Watched(IncrementalClassifier):
@@ -75,8 +77,10 @@ def test_a_phase_brings_its_images_and_the_exemplars_and_nothing_else():
 # Training -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", [{"method": "kd", "balanced_epochs": 1}, {"method": "lucir"}])
-def test_all_phases_share_a_trace(settings):
+@pytest.mark.parametrize(
+    "settings", [{"method": "kd", "balanced_epochs": 1}, pytest.param({"method": "lucir"}, marks=pytest.mark.slow)]
+)
+def test_all_phases_share_a_trace(in_graphs, settings):
     model = learn_phases(make_incremental(Watched, run_eagerly=False, **settings), 0, 1, 2, epochs=1)
     # A while loop is traced once; later phases differ in numbers of classes and images.
     assert model.watched["traces"] == 1
@@ -195,17 +199,24 @@ def test_methods_weigh_what_is_new_and_what_is_old():
     assert loss_of("lucir") != pytest.approx(loss_of("lucir_ms"))
 
 
-@pytest.mark.parametrize("method", sorted(set(INCREMENTAL_METHODS) - {"joint"}))
-def test_every_method_learns_what_is_easy(method):
-    model = learn_phases(make_incremental(method=method, initial_scale=5.0, learning_rate=0.2), 0, 1, 2, epochs=10)
+@pytest.mark.parametrize(
+    "method",
+    [
+        "bic",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in INCREMENTAL_METHODS if name not in ("bic", "joint")),
+    ],
+)
+def test_every_method_learns_what_is_easy(in_graphs, method):
+    model = make_incremental(method=method, initial_scale=5.0, learning_rate=0.2, run_eagerly=False)
+    learn_phases(model, 0, 1, 2, epochs=10)
     predicted = model.predicted_classes(ALL_IMAGES, ("fc", "nme", "fine_tuned"))
     for classes in predicted.values():
         assert np.mean(classes == ALL_LABELS) > 0.55  # chance is 1 / 6
     np.testing.assert_array_equal(predicted["fc"], model.predict(ALL_IMAGES, verbose=0).argmax(axis=1))
 
 
-def test_joint_training_takes_all_images_so_far_and_keeps_none():
-    model = make_incremental(method="joint", initial_scale=5.0, learning_rate=0.2)
+def test_joint_training_takes_all_images_so_far_and_keeps_none(in_graphs):
+    model = make_incremental(method="joint", initial_scale=5.0, learning_rate=0.2, run_eagerly=False)
     for labels in ([0, 1, 2], [0, 1, 2, 3]):
         model.fit_experience(make_phase(labels), epochs=10)
     known = make_phase([0, 1, 2, 3]).train
@@ -237,6 +248,7 @@ def test_fine_tuning_on_exemplars_moves_the_rows_alone():
     assert int(tuned.balancing.numpy()) == 0
 
 
+@pytest.mark.slow
 def test_whole_fine_tuning_leaves_the_statistics():
     plain, tuned = (learn_phases(make_incremental(balanced_epochs=n, balanced_all=True), 0, 1) for n in (0, 1))
     assert_same_values(tuned.backbone.non_trainable_variables, values_of(plain.backbone.non_trainable_variables))

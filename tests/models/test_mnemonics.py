@@ -23,6 +23,8 @@ from tests.tiny import assert_equal_samples, assert_same_values, values_of
 
 QUICK = {"inner_steps": 2, "inner_learning_rate": 0.5, "outer_steps": 3, "outer_batch_size": 6}
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 def make_mnemonics(**settings):
     return make_incremental(Mnemonics, **{"initial_scale": 3.0, **QUICK, **settings})
@@ -269,7 +271,7 @@ def test_long_loops_are_cut_without_a_change(monkeypatch):
     np.testing.assert_allclose(parts.exemplar_losses["new"], whole.exemplar_losses["new"], rtol=1e-5)
 
 
-def test_all_phases_share_the_trace_of_the_level():
+def test_all_phases_share_the_trace_of_the_level(in_graphs):
     model = learn_phases(make_mnemonics(), 0, 1, 2, epochs=1)
     assert model._outer_steps.experimental_get_tracing_count() == 1
     assert model._features.experimental_get_tracing_count() == 1
