@@ -13,6 +13,7 @@ from ocm_tf.experiments.mnemonics_config import for_dataset, published_values
 from ocm_tf.experiments.mnemonics_recorder import MnemonicsRecorder
 from ocm_tf.experiments.run_directory import RunDirectory
 from ocm_tf.files import write_atomically
+from ocm_tf.memory import exemplar_quota
 from ocm_tf.metrics import incremental_summary
 from ocm_tf.models import IncrementalClassifier, Mnemonics
 from ocm_tf.networks import RESIDUAL_NETWORKS, RandomCropFlip, ResidualFeatures
@@ -211,8 +212,8 @@ def learn(model, experiences, recorder, directory, arguments, config):
         checkpoint.restore(model)
     first = checkpoint.extra.get("phase", 0)
     model.experience_index = first
-    steps = [num_steps(experience, experiences, model, config) for experience in experiences]
-    progress = Progress(sum(steps), start=checkpoint.position, quiet=arguments.quiet)
+    total = sum(num_steps(experience, config) for experience in experiences)
+    progress = Progress(total, start=checkpoint.position, quiet=arguments.quiet)
     with checkpoint:
         for experience in experiences[first:]:
             begun = checkpoint.extra.get("begun", 0)
@@ -227,10 +228,12 @@ def learn(model, experiences, recorder, directory, arguments, config):
             checkpoint.save()
 
 
-def num_steps(experience, experiences, model, config):
+def num_steps(experience, config):
     """Returns about how many Keras steps a phase takes, for the progress bar."""
-    old = int(max(experience.train.labels.min(), 0)) if config.method != "joint" else 0
-    rows = len(experience.train) + old * config.exemplars_per_class
+    # Joint training brings the images of old classes itself, so that its first label is 0.
+    num_old = int(experience.train.labels.min())
+    per_class = 0 if num_old == 0 else exemplar_quota(num_old, config.exemplars_per_class, config.total_exemplars)
+    rows = len(experience.train) + num_old * per_class
     minibatches = -(-rows // config.batch_size)
     return config.epochs * -(-minibatches // config.minibatches_per_step)
 

@@ -114,12 +114,6 @@ class MnemonicsConfig:
             raise ValueError(f"test_share must lie between 0 and 1, got {self.test_share}")
         if self.new_weight is not None and not 0 <= self.new_weight <= 1:
             raise ValueError(f"new_weight must lie in 0 to 1, got {self.new_weight}")
-        if self.exemplars == "mnemonics" and self.adjust_old and self._fewest_exemplars < 2:
-            raise ValueError("exemplars_per_class must be at least 2 to adjust old ones by halves")
-
-    @property
-    def _fewest_exemplars(self):
-        return self.exemplars_per_class if self.total_exemplars is None else 2
 
 
 PAPER = MnemonicsConfig()

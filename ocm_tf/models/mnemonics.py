@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ocm_tf.memory import split_halves
+from ocm_tf.memory import exemplar_quota, split_halves
 from ocm_tf.models.continual_classifier import MEMORY
 from ocm_tf.models.incremental_classifier import IncrementalClassifier, joined_samples
 from ocm_tf.models.incremental_losses import cross_entropy
@@ -95,8 +95,11 @@ class Mnemonics(IncrementalClassifier):
             raise ValueError(
                 f"inner_steps must be at least 1, or no gradient reaches the exemplars; got {inner_steps}."
             )
-        if adjust_old and exemplar_loss == "bilevel" and self.total_exemplars is None and self.exemplars_per_class < 2:
-            raise ValueError("exemplars_per_class must be at least 2 to adjust old ones by halves, got 1.")
+        fewest = exemplar_quota(num_classes, self.exemplars_per_class, self.total_exemplars)
+        if adjust_old and exemplar_loss == "bilevel" and fewest < 2:
+            raise ValueError(
+                "adjust_old takes halves of at least 2 exemplars a class, got 1; give more or set it false."
+            )
         own = {
             "inner_parameters": inner_parameters,
             "inner_steps": inner_steps,

@@ -316,7 +316,8 @@ def test_a_file_holds_all_that_is_needed_to_go_on(tmp_path):
         ({"inner_parameters": "body"}, "inner_parameters must be one of"),
         ({"theta_start": "next"}, "theta_start must be one of"),
         ({"inner_steps": 0}, "inner_steps must be at least 1"),
-        ({"exemplars_per_class": 1}, "exemplars_per_class must be at least 2"),
+        ({"exemplars_per_class": 1}, "adjust_old takes halves of at least 2"),
+        ({"total_exemplars": 6}, "adjust_old takes halves of at least 2"),
     ],
 )
 def test_wrong_arguments_are_refused(settings, message):
