@@ -41,8 +41,8 @@ def build_parts():
 
     model = make()
     model._inputs, model._labels = images, labels
-    train = model.make_train_function()
-    parts = {"model": Part(lambda: train(iter(model._minibatches(1))), 1 / STEPS)}
+    model.make_train_function()
+    parts = {"model": Part(lambda: model.train_function(iter(model._minibatches(1))), 1 / STEPS)}
     for parameters, numbers in INNER_STEPS.items():
         for number in numbers:
             level = make(inner_parameters=parameters, inner_steps=number)

@@ -160,8 +160,8 @@ class Mnemonics(IncrementalClassifier):
         if not len(rows):
             return exemplars, np.zeros(0, np.float32)
         mean, std = (np.array(values, np.float32) for values in (self.mean, self.std))
-        values = (exemplars.images.astype(np.float32) / 255 - mean) / std
-        state = values, np.zeros_like(values), np.zeros_like(values), np.int32(0)
+        values = tf.constant((exemplars.images.astype(np.float32) / 255 - mean) / std)
+        state = values, tf.zeros_like(values), tf.zeros_like(values), tf.constant(0)
         fixed = exemplars.labels.astype(np.int32), exemplars.positions.astype(np.int32), self._anchors(others)
         rates, losses = self.exemplar_rates(len(rows)), []
         together = max(1, _TOGETHER_BYTES // (images[:1].size * 4 * rows.shape[1]))
