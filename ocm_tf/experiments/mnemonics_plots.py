@@ -60,6 +60,7 @@ def draw_map(axis, run, phase, title=None):
     """Draws one phase of a run by t-SNE of the directions of features, with the mean margin of the exemplars."""
     # It takes a second to import, which other figures and the command line need not wait for.
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     features, labels, exemplars, exemplar_labels, margins = (
         run.observations[f"phase_{phase}_{name}"]
@@ -70,7 +71,9 @@ def draw_map(axis, run, phase, title=None):
     others = [np.flatnonzero(exemplar_labels == label)[0] for label in np.unique(exemplar_labels[~shown])]
     points = np.concatenate([features, exemplars[shown], exemplars[others]])
     points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-    places = TSNE(perplexity=min(30, len(points) / 4), init="pca", random_state=0).fit_transform(points)
+    # On a busy machine several threads would mostly wait for each other. scikit-learn brings threadpoolctl along.
+    with threadpool_limits(1):
+        places = TSNE(perplexity=min(30, len(points) / 4), init="pca", random_state=0).fit_transform(points)
     images, chosen, rest = np.split(places, [len(features), len(features) + shown.sum()])
     for label, colour in zip(np.unique(labels), _COLOURS, strict=False):
         axis.scatter(*images[labels == label].T, s=9, color=colour, alpha=0.3, linewidths=0)
