@@ -9,6 +9,7 @@ from ocm_tf.experiments import (
     domain_plots,
     glr_comparison,
     glr_plots,
+    mnemonics_plots,
     ocm_plots,
     plots,
     tfdsvit_plots,
@@ -16,6 +17,7 @@ from ocm_tf.experiments import (
 from ocm_tf.experiments.ablation_plots import draw_studies, holds_studies
 from ocm_tf.experiments.comparison_plots import RUN_NAME, draw_comparison
 from ocm_tf.experiments.generation_comparison import draw_generation_comparison, holds_generation_runs
+from ocm_tf.experiments.mnemonics_comparison import draw_incremental_comparison, is_incremental_comparison
 from ocm_tf.experiments.threshold_study import draw_threshold_study, holds_threshold_study
 
 FIGURES = {
@@ -25,6 +27,7 @@ FIGURES = {
     **tfdsvit_plots.FIGURES,
     **demc_plots.FIGURES,
     **glr_plots.FIGURES,
+    **mnemonics_plots.FIGURES,
 }
 """The figures of a run, by the names of their files; each function returns None if the run recorded nothing for it."""
 
@@ -67,6 +70,7 @@ _COLLECTIONS = (
     (holds_threshold_study, draw_threshold_study),
     (glr_comparison.holds_continual_runs, glr_comparison.draw_comparison),
     (holds_generation_runs, draw_generation_comparison),
+    (is_incremental_comparison, draw_incremental_comparison),
     (is_comparison, draw_comparison),
     (holds_studies, draw_studies),
 )

@@ -55,6 +55,10 @@ class WeightBank(keras.layers.Layer):
             stack.value[index].assign(tf.convert_to_tensor(variable))
         self.count.assign(index + 1)
 
+    def clear(self):
+        """Gives up all copies, so that the next one is stored in the first place."""
+        self.count.assign(0)
+
     def read(self, index):
         """Returns the weights of copy `index` (an int or an int tensor) as tensors; works inside a graph."""
         # A gather copies one row. `stack.value[index]` copies the whole stack first, once `store` has written to it.

@@ -21,6 +21,7 @@ from ocm_tf.metrics.frechet import frechet_distance
 from ocm_tf.metrics.image_quality import mse, psnr, ssim
 from ocm_tf.metrics.inception_features import InceptionFeatures
 from ocm_tf.metrics.inception_score import inception_score
+from ocm_tf.metrics.incremental_metrics import incremental_summary
 
 __all__ = [
     "ClassifierFeatures",
@@ -37,6 +38,7 @@ __all__ = [
     "gaussian_log_likelihood",
     "importance_weighted_bound",
     "inception_score",
+    "incremental_summary",
     "learning_accuracy",
     "mse",
     "psnr",

@@ -106,7 +106,7 @@ class ContinualClassifier(keras.Model):
 
     # Learning an experience
 
-    def fit_experience(self, experience, epochs=40, callbacks=(), verbose=0, resume=None):
+    def fit_experience(self, experience, epochs=40, callbacks=(), verbose=0, resume=None, start=0):
         """Learns one experience, then updates what is remembered of it.
 
         Callbacks may define `on_experience_begin(experience)` and `on_experience_end(experience)` besides the hooks of
@@ -119,9 +119,10 @@ class ContinualClassifier(keras.Model):
             verbose: as for `keras.Model.fit`.
             resume: called with the model when all is ready for the first epoch; may put back the state of a `fit` that
                 was interrupted between two epochs, and returns how many it had done. None starts with the first.
+            start: Keras steps of this experience that were done before the model was restored in the midst of it.
 
         Returns:
-            history: what `fit` returns.
+            history: what `fit` returns; of an experience that is resumed, that of its whole epochs.
 
         Raises:
             UserError: if images or labels do not fit the model.
@@ -133,17 +134,11 @@ class ContinualClassifier(keras.Model):
         _notify(callbacks, "on_experience_begin", experience)
         try:
             self._inputs, self._labels = self.begin_experience(images, labels)
-            self._reset_optimizer()
-            num_done = 0 if resume is None else resume(self)
-            history = self.fit(
-                self._minibatches(epochs, num_done),
-                epochs=epochs,
-                initial_epoch=num_done,
-                steps_per_epoch=-(-self._num_minibatches() // self.minibatches_per_step),
-                callbacks=[*callbacks, *self.own_callbacks()],
-                verbose=verbose,
-                shuffle=False,
-            )
+            if start == 0:
+                self.prepare_weights(images, labels)
+            if resume is not None:
+                start = resume(self) * self.steps_per_epoch
+            history = self._fit_rows(epochs, [*callbacks, *self.own_callbacks()], verbose, start)
             self.end_experience(images, labels)
         finally:
             self._inputs = self._labels = None
@@ -151,8 +146,36 @@ class ContinualClassifier(keras.Model):
         _notify(callbacks, "on_experience_end", experience)
         return history
 
+    @property
+    def steps_per_epoch(self):
+        """Keras steps of an epoch of the experience at hand."""
+        return -(-self._num_minibatches() // self.minibatches_per_step)
+
+    def _fit_rows(self, epochs, callbacks, verbose=0, start=0):
+        """Trains on the rows at hand; of an epoch that was begun before, a `fit` of its own does the rest."""
+        history, steps = None, self.steps_per_epoch
+        while start < epochs * steps or history is None:
+            first, done = divmod(start, steps)
+            history = self.fit(
+                self._minibatches(epochs, start),
+                initial_epoch=first,
+                epochs=first + 1 if done else epochs,
+                steps_per_epoch=steps - done,
+                callbacks=callbacks,
+                verbose=verbose,
+                shuffle=False,
+            )
+            if self.stop_training:
+                break
+            start = (first + 1 if done else epochs) * steps
+        return history
+
+    def prepare_weights(self, images, labels):
+        """Changes weights before an experience is trained on; not called when one is resumed."""
+        self._reset_optimizer()
+
     def begin_experience(self, images, labels):
-        """Prepares for an experience.
+        """Prepares for an experience, also for one that is resumed.
 
         Returns:
             inputs, labels: arrays of the rows to be trained on.
@@ -233,7 +256,7 @@ class ContinualClassifier(keras.Model):
     def _num_minibatches(self):
         return -(-len(self._labels) // self.batch_split()[0])
 
-    def _minibatches(self, epochs, first_epoch=0):
+    def _minibatches(self, epochs, start=0):
         current = tf.TensorSpec((None, *self._inputs.shape[1:]), self._inputs.dtype)
         column = tf.TensorSpec((None,), tf.int32)
         factors = tf.TensorSpec((None,), tf.float32)
@@ -242,17 +265,19 @@ class ContinualClassifier(keras.Model):
             "replayed": (self.replay_spec, column, factors),
             "sizes": tf.TensorSpec((2,), tf.int32),
         }
-        left = range(first_epoch, epochs)
-        return tf.data.Dataset.from_generator(lambda: self._chunks(left), output_signature=signature).prefetch(1)
+        chunks = tf.data.Dataset.from_generator(lambda: self._chunks(epochs, start), output_signature=signature)
+        return chunks.prefetch(1)
 
-    def _chunks(self, epochs):
+    def _chunks(self, epochs, start=0):
         """Yields the rows of one Keras step after the other; it runs ahead of training, so it must not depend on it."""
         num_current, num_replayed = self.batch_split()
         num_minibatches = self._num_minibatches()
-        for epoch in epochs:
+        first_epoch, done = divmod(start, self.steps_per_epoch)
+        for epoch in range(first_epoch, epochs):
             order = self.rng(ORDER, epoch).permutation(len(self._labels)).astype(np.int32)
             take = self.replay_for_epoch(num_minibatches * num_replayed, self.rng(REPLAY, epoch))
-            for first in range(0, num_minibatches, self.minibatches_per_step):
+            begun = done * self.minibatches_per_step if epoch == first_epoch else 0
+            for first in range(begun, num_minibatches, self.minibatches_per_step):
                 last = min(first + self.minibatches_per_step, num_minibatches)
                 rows = order[first * num_current : last * num_current]
                 sizes = np.full(last - first, num_current)

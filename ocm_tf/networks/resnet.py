@@ -30,7 +30,7 @@ class ResNet(keras.layers.Layer):
         if num_classes < 1 or width < 1:
             raise ValueError(f"num_classes and width must be at least 1, got {num_classes} and {width}.")
         self.num_classes, self.blocks, self.width = num_classes, tuple(blocks), width
-        self.stem, self.stem_normalization = _convolution(width), _normalization()
+        self.stem, self.stem_normalization = _convolution(width), normalization()
         self.residual_blocks = [
             ResidualBlock(width * 2**stage, stride=2 if stage > 0 and block == 0 else 1)
             for stage, num_blocks in enumerate(self.blocks)
@@ -69,17 +69,20 @@ class ResidualBlock(keras.layers.Layer):
     Args:
         channels: number of output channels.
         stride: by which height and width are divided.
+        convolution: function of channels, stride and size that makes a convolution; None takes Keras' own.
+        final_relu: whether the outer ReLU is there.
         **kwargs: as for `keras.layers.Layer`.
 
     Call: float tensor of shape `(batch, height, width, inputs)` -> of shape `(batch, height / stride, width / stride,
     channels)`.
     """
 
-    def __init__(self, channels, stride, **kwargs):
+    def __init__(self, channels, stride, convolution=None, final_relu=True, **kwargs):
         super().__init__(**kwargs)
-        self.channels, self.stride = channels, stride
-        self.first, self.second = _convolution(channels, stride), _convolution(channels)
-        self.first_normalization, self.second_normalization = _normalization(), _normalization()
+        self.channels, self.stride, self.final_relu = channels, stride, final_relu
+        self.convolution = convolution or _convolution
+        self.first, self.second = self.convolution(channels, stride), self.convolution(channels)
+        self.first_normalization, self.second_normalization = normalization(), normalization()
         self.shortcut = self.shortcut_normalization = None
 
     def build(self, input_shape):
@@ -89,8 +92,8 @@ class ResidualBlock(keras.layers.Layer):
         self.first_normalization.build(shape)
         self.second_normalization.build(shape)
         if tuple(shape) != tuple(input_shape):
-            self.shortcut = _convolution(self.channels, self.stride, size=1)
-            self.shortcut_normalization = _normalization()
+            self.shortcut = self.convolution(self.channels, self.stride, size=1)
+            self.shortcut_normalization = normalization()
             self.shortcut.build(input_shape)
             self.shortcut_normalization.build(shape)
 
@@ -99,7 +102,7 @@ class ResidualBlock(keras.layers.Layer):
         hidden = self.second_normalization(self.second(hidden), training=training)
         if self.shortcut is not None:
             inputs = self.shortcut_normalization(self.shortcut(inputs), training=training)
-        return ops.relu(inputs + hidden)
+        return ops.relu(inputs + hidden) if self.final_relu else inputs + hidden
 
     def compute_output_shape(self, input_shape):
         return self.first.compute_output_shape(input_shape)
@@ -110,5 +113,6 @@ def _convolution(channels, stride=1, size=3):
     return keras.layers.Conv2D(channels, size, stride, padding="same", use_bias=False, kernel_initializer="he_normal")
 
 
-def _normalization():
+def normalization():
+    """Returns the normalization that follows every convolution of a residual network."""
     return keras.layers.BatchNormalization(momentum=_MOMENTUM, epsilon=1e-5)

@@ -1,6 +1,11 @@
 """The order in which images arrive: in a task-free stream, or as experiences whose boundaries are known."""
 
-from ocm_tf.streams.class_incremental import class_incremental_experiences, shuffled_class_order
+from ocm_tf.streams.class_incremental import (
+    class_incremental_experiences,
+    drawn_class_labels,
+    drawn_classes,
+    shuffled_class_order,
+)
 from ocm_tf.streams.core50 import core50_experiences
 from ocm_tf.streams.domain_incremental import permuted_experiences, rotated_experiences
 from ocm_tf.streams.domain_sequence import domain_sequence
@@ -27,6 +32,8 @@ __all__ = [
     "class_sorted",
     "core50_experiences",
     "domain_sequence",
+    "drawn_class_labels",
+    "drawn_classes",
     "evenly_spaced",
     "first_per_class",
     "hold_out",

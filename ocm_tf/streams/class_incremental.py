@@ -1,5 +1,7 @@
 """Experiences that bring new classes."""
 
+import dataclasses
+
 import numpy as np
 
 from ocm_tf.streams.experience import Experience
@@ -19,6 +21,48 @@ def shuffled_class_order(num_classes, seed=1993):
     order = np.arange(num_classes)
     np.random.RandomState(seed).shuffle(order)
     return order
+
+
+def drawn_class_labels(num_classes=1000, num_drawn=100, seed=1993):
+    """Draws the classes of ImageNet-Subset among the sorted ones of ImageNet, with NumPy's legacy generator.
+
+    Args:
+        num_classes: number of classes.
+        num_drawn: number of classes drawn.
+        seed: seed of the generator.
+
+    Returns:
+        Int array of shape `(num_drawn,)`, in the order drawn.
+
+    Raises:
+        ValueError: if there are not as many.
+    """
+    if not 1 <= num_drawn <= num_classes:
+        raise ValueError(f"num_drawn must lie in 1..{num_classes}, got {num_drawn}.")
+    return np.random.RandomState(seed).choice(num_classes, num_drawn, replace=False)
+
+
+def drawn_classes(dataset, num_drawn, seed=1993):
+    """Keeps the classes of a data set that `drawn_class_labels` draws, numbered in the order drawn.
+
+    Args:
+        dataset: `Dataset`.
+        num_drawn: number of classes.
+        seed: seed of the draw.
+
+    Returns:
+        A `Dataset`.
+    """
+    drawn = drawn_class_labels(dataset.spec.num_classes, num_drawn, seed)
+    place_of = np.full(dataset.spec.num_classes, -1)
+    place_of[drawn] = np.arange(num_drawn)
+    parts = {}
+    for name in ("train", "test"):
+        split = getattr(dataset, name)
+        rows = np.flatnonzero(place_of[split.labels] >= 0)
+        parts[name] = type(split)(split.images[rows], place_of[split.labels[rows]])
+    names = tuple(dataset.spec.class_names[label] for label in drawn)
+    return dataclasses.replace(dataset, spec=dataclasses.replace(dataset.spec, class_names=names), **parts)
 
 
 def class_incremental_experiences(dataset, class_order, classes_per_experience):

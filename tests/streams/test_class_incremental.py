@@ -5,8 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocm_tf.data import Dataset, DatasetSpec, Split
-from ocm_tf.streams import class_incremental_experiences, shuffled_class_order
+from ocm_tf.data import Dataset, DatasetSpec, Split, load
+from ocm_tf.streams import (
+    class_incremental_experiences,
+    drawn_class_labels,
+    drawn_classes,
+    shuffled_class_order,
+)
 
 NAMES = tuple("abcdef")
 
@@ -68,3 +73,21 @@ def test_bad_orders_and_numbers_are_refused():
     for numbers in ([3, 2], [6, 0], [7, -1], []):
         with pytest.raises(ValueError, match="positive and add up to 6"):
             class_incremental_experiences(dataset, range(6), numbers)
+
+
+def test_the_classes_of_imagenet_subset_are_drawn_by_the_legacy_generator():
+    drawn = drawn_class_labels()
+    assert drawn.tolist() == np.random.RandomState(1993).choice(1000, 100, replace=False).tolist()
+    assert len(set(drawn)) == 100
+    with pytest.raises(ValueError, match=r"num_drawn must lie in 1\.\.5, got 6"):
+        drawn_class_labels(5, 6)
+
+
+def test_drawn_classes_are_numbered_in_the_order_drawn():
+    digits = load("digits")
+    subset, drawn = drawn_classes(digits, 3), drawn_class_labels(10, 3)
+    assert subset.spec.class_names == tuple(digits.spec.class_names[label] for label in drawn)
+    for name in ("train", "test"):
+        ours, theirs = getattr(subset, name), getattr(digits, name)
+        for place, label in enumerate(drawn):
+            np.testing.assert_array_equal(ours.images[ours.labels == place], theirs.images[theirs.labels == label])
