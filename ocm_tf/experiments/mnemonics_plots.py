@@ -71,7 +71,7 @@ def draw_map(axis, run, phase, title=None):
     others = [np.flatnonzero(exemplar_labels == label)[0] for label in np.unique(exemplar_labels[~shown])]
     points = np.concatenate([features, exemplars[shown], exemplars[others]])
     points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-    # On a busy machine several threads would mostly wait for each other. scikit-learn brings threadpoolctl along.
+    # On a busy machine several threads would mostly wait for each other.
     with threadpool_limits(1):
         places = TSNE(perplexity=min(30, len(points) / 4), init="pca", random_state=0).fit_transform(points)
     images, chosen, rest = np.split(places, [len(features), len(features) + shown.sum()])
