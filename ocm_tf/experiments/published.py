@@ -2,10 +2,13 @@
 
 import dataclasses
 
-from ocm_tf.experiments import glr_config, ocm_classification_config, ocm_config
+from ocm_tf.experiments import glr_config, mnemonics_config, ocm_classification_config, ocm_config
 
 OCM = "OCM: Ye and Bors, ECCV 2022"
 GLR = "GLR: Armstrong, Thakur and Clifton, 2022"
+DEMC = "DEMC: Ye and Bors, AAAI 2024 (no table of the paper could be read)"
+TFDSVIT = "TFDSViT: Ye and Bors, AAAI 2024 (no table of the paper could be read)"
+MNEMONICS = "Mnemonics: Liu et al., CVPR 2020"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +33,7 @@ class PublishedTable:
 
 def published_tables():
     """Returns all `PublishedTable`s, in the order of a report."""
-    return [*_ocm_density(), *_ocm_classification(), *_glr()]
+    return [*_ocm_density(), *_ocm_classification(), *_glr(), *_demc(), *_tfdsvit(), *_mnemonics()]
 
 
 def _ocm_density():
@@ -73,3 +76,27 @@ def _glr():
                 rows[label] = glr_config.paper_values(config, num_train=60_000)
         title = f"Table III and released results, {stream.capitalize()} MNIST"
         yield PublishedTable(GLR, title, f"glr_{stream}_mnist", "mnist", rows)
+
+
+def _demc():
+    names = {"mnist": "Split MNIST", "fashion_mnist": "Split Fashion", "svhn_cropped": "Split SVHN",
+             "cifar10": "Split CIFAR10"}  # fmt: skip
+    for dataset, title in names.items():
+        script = f"demc_{title.lower().replace(' ', '_')}"
+        yield PublishedTable(DEMC, title, script, dataset, {"demc": {"sse": None}})
+
+
+def _tfdsvit():
+    for dataset in ("mnist", "cifar10", "cifar100"):
+        rows = {"tfdsvit": {"average_accuracy": None}}
+        yield PublishedTable(TFDSVIT, f"Split {dataset.upper()}", f"tfdsvit_split_{dataset}", dataset, rows)
+
+
+def _mnemonics():
+    rows = {}
+    for (_, transfer), phases in mnemonics_config.PUBLISHED.items():
+        for number, (head, nearest_mean) in phases.items():
+            values = {"average_accuracy_fc": head[0], "forgetting_fc": head[1]}
+            values |= {"average_accuracy_nme": nearest_mean[0], "forgetting_nme": nearest_mean[1]}
+            rows[f"kd{'-ours' if transfer else ''}-{number}-phases"] = values
+    yield PublishedTable(MNEMONICS, "the authors' repository, CIFAR-100", "mnemonics_cifar100", "cifar100", rows)

@@ -19,8 +19,12 @@ REPORTED = {
     "ocm_split_cifar10": ("nll", "classifier_frechet_distance_samples"),
     "ocm": ("nll", "average_accuracy"),
     "glr": ("average_accuracy", "forgetting", "state_bytes"),
+    "demc": ("sse", "old_sse", "classifier_frechet_distance", "reconstruction_classifier_frechet_distance",
+             "class_coverage"),
     "tfdsvit": ("average_accuracy", "forgetting", "routing_accuracy", "num_experts", "num_components"),
-}
+    "mnemonics": ("average_accuracy_fc", "last_accuracy_fc", "forgetting_fc", "average_accuracy_nme",
+                  "last_accuracy_nme", "forgetting_nme"),
+}  # fmt: skip
 
 _UNITS = {
     "nll": "NLL (nats per image)",
@@ -33,6 +37,17 @@ _UNITS = {
     "num_components": "components",
     "routing_accuracy": "images routed to a component that learned their class (%)",
     "num_experts": "experts",
+    "sse": "SSE",
+    "old_sse": "SSE, old tasks",
+    "classifier_frechet_distance": "classifier Fréchet distance of samples",
+    "reconstruction_classifier_frechet_distance": "of reconstructions",
+    "class_coverage": "classes sampled",
+    "average_accuracy_fc": "head: average accuracy (%)",
+    "last_accuracy_fc": "head: last phase (%)",
+    "forgetting_fc": "head: forgetting (points)",
+    "average_accuracy_nme": "NME: average accuracy (%)",
+    "last_accuracy_nme": "NME: last phase (%)",
+    "forgetting_nme": "NME: forgetting (points)",
 }
 # The NLL is the log-likelihood with its sign changed.
 _LEFT_OUT = {"log_likelihood"}
