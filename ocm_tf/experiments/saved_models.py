@@ -93,7 +93,15 @@ def evaluate(model, split, num_samples, seed):
     Returns:
         `{metric: number}`: `nll` in nats per image, `mse`, `psnr` in decibels and `ssim` of reconstructions, `accuracy`
         and `accuracy_class_C` in percent, as far as the model can.
+
+    Raises:
+        UserError: if the model numbers classes in its own way.
     """
+    if getattr(model, "has_own_labels", False):
+        raise UserError(
+            f"a {type(model).__name__} numbers classes by the order of their arrival, which its file does not hold; the "
+            "results.json of its run has its accuracies"
+        )
     images, labels = split.images, split.labels
     metrics = {}
     if hasattr(model, "log_likelihood"):

@@ -92,6 +92,9 @@ class IncrementalClassifier(ContinualClassifier):
     num_classes)`.
     """
 
+    # Labels are places in the order of arrival, so that a data set's own labels must be mapped first.
+    has_own_labels = True
+
     def __init__(
         self,
         backbone,

@@ -81,6 +81,13 @@ def test_measures_the_accuracy_of_a_classifier():
     assert metrics[f"accuracy_class_{labels[0]}"] < 100
 
 
+def test_refuses_a_classifier_whose_labels_are_not_those_of_the_data_set():
+    model, images = make_classifier(), make_images(2)
+    model.has_own_labels = True
+    with pytest.raises(UserError, match="OnlineClassifier numbers classes by the order of their arrival"):
+        saved_models.evaluate(model, Split(images, np.zeros(2, np.int64)), num_samples=1, seed=0)
+
+
 def run_script(name, *arguments):
     command = [sys.executable, str(REPOSITORY / "scripts" / f"{name}.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY)
