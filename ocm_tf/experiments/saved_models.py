@@ -99,7 +99,7 @@ def evaluate(model, split, num_samples, seed):
     """
     if getattr(model, "has_own_labels", False):
         raise UserError(
-            f"a {type(model).__name__} numbers classes by the order of their arrival, which its file does not hold; the "
+            f"a {type(model).__name__} numbers classes by the order of their arrival, which its file does not hold; "
             "results.json of its run has its accuracies"
         )
     images, labels = split.images, split.labels
