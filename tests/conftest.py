@@ -5,7 +5,6 @@ import os
 from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Processes that share the cores gain nothing from threads of their own.
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
