@@ -228,6 +228,7 @@ COMPARED = {
     "ewc-tuned": {"method": "ewc", "penalty_strength": 1000.0},
     "replay-200": {"method": "replay", "buffer_size": 200},
     "replay": {"method": "replay"},
+    "replay-6000": {"method": "replay", "buffer_size": 6000},
     "replay-bytes-of-glr": {"method": "replay", "match_bytes": "generative_latent_replay"},
     "replay-bytes-of-lr": {"method": "replay", "match_bytes": "latent_replay"},
     "latent-replay": {"method": "latent_replay"},
