@@ -78,6 +78,12 @@ def test_all_is_drawn_beside_the_runs(root):
     assert holds_continual_runs(root) and not holds_continual_runs(root / "figures")
 
 
+def test_the_table_needs_the_results_alone(root):
+    next(root.glob("glr-seed*/observations.npz")).unlink()
+    paths, _ = draw_comparison(root)
+    assert [path.name for path in paths] == ["comparison.md", "by_bytes.png"]
+
+
 def test_sizes_are_drawn_if_labels_end_in_them(tmp_path):
     for size in (100, 1000, 5000):
         write_run(tmp_path / "buffer_size", f"glr-{size}", accuracy=70 + size / 1000, paper=80)
