@@ -128,7 +128,7 @@ def closed_gap(groups, label):
 
 @plots.styled
 def plot_over_time(groups):
-    """Draws the mean accuracy on the experiences learned so far, after each; None if a run has no accuracy matrix left."""
+    """Draws the mean accuracy on the experiences learned so far, after each; None if a run has no observations left."""
     if not all((run.path / "observations.npz").exists() for group in groups for run in group.runs):
         return None
     figure = plots.new_figure("Accuracy on all experiences learned so far", describe(groups), 9, 5)
