@@ -35,6 +35,7 @@ def test_a_method_names_its_run_and_wins_over_the_preset(made):
     assert made[1].config == ROTATED_PRESETS["tiny"] and made[1].output.name == "tiny-seed0"
 
 
+@pytest.mark.slow
 def test_a_comparison_runs_everything_for_every_seed(made, tmp_path):
     assert call("--compare", "--seeds", 0, 2, "--output", tmp_path) == 0
     assert [run.output.name for run in made] == [f"{label}-seed{seed}" for seed in (0, 2) for label in COMPARED]

@@ -305,7 +305,8 @@ def finished(tmp_path_factory):
 def test_the_script_writes_all_files_of_a_run(finished):
     names = {path.name for path in finished.iterdir() if path.name[0] != "."}
     assert names == {
-        "config.json", "metrics.csv", "results.json", "observations.npz", "model.keras", "figures", "checkpoint",
+        "config.json", "metrics.csv", "results.json", "observations.npz", "model.keras", "model_card.md", "figures",
+        "checkpoint",
     }  # fmt: skip
     assert len(list((finished / "figures").glob("*.png"))) >= 6
     config, results = read_json(finished / "config.json"), read_json(finished / "results.json")
