@@ -205,6 +205,10 @@ class InterruptedAt(MnemonicsRecorder):
             signal.raise_signal(signal.SIGINT)
 
 
+# A checkpoint tells its states apart by the names of their classes.
+InterruptedAt.__name__ = MnemonicsRecorder.__name__
+
+
 @pytest.mark.slow
 def test_a_resumed_run_ends_with_the_numbers_of_one_never_stopped(tmp_path, monkeypatch):
     settings = ["epochs=2", "minibatches_per_step=1", "batch_size=16"]
