@@ -164,7 +164,12 @@ def _difference_cell(group, baseline, seeds, metric):
 
 @plots.styled
 def plot_curves(runs, order=()):
-    """Draws the mean accuracy over all classes seen after each phase, by the head and by the nearest class mean."""
+    """Draws the mean accuracy over all classes seen after each phase, by the head and by the nearest class mean.
+
+    Returns None where a table of metrics is not there any more.
+    """
+    if not all((run.path / "metrics.csv").exists() for run in runs):
+        return None
     groups = by_label(runs, order)
     figure = plots.new_figure("Accuracy after each phase", describe(runs), 11, 4.8)
     panels = figure.subplots(1, 2, sharey=True)

@@ -96,6 +96,13 @@ def test_files_are_drawn_beside_the_runs(runs_root):
     assert "Paired differences" in text and "Not finished: herding-seed7" in text
 
 
+def test_bars_and_tables_need_the_results_alone(runs_root):
+    for path in [*runs_root.glob("*/metrics.csv"), *runs_root.glob("*/observations.npz")]:
+        path.unlink()
+    paths, _ = draw_incremental_comparison(runs_root)
+    assert [path.name for path in paths] == ["comparison.md", "comparison.png"]
+
+
 def test_a_directory_without_runs_is_a_mistake_of_the_user(tmp_path):
     assert not is_incremental_comparison(tmp_path)
     with pytest.raises(UserError, match="no finished run"):
