@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.run_series import report_failures
+from ocm_tf.experiments.saved_model_script import positive
 from ocm_tf.experiments.script import run_script
 from ocm_tf.experiments.settings import parse_seed
 from ocm_tf.experiments.sweep import is_finished, plan, read_sweep
@@ -47,20 +48,14 @@ def parse(argv=None):
     add("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="settings")
     add("--output", type=Path, default=Path("runs/sweep"), metavar="DIR", help="default: runs/sweep")
     add("--cluster", choices=("local", "slurm"), default="local", help="where to run (default: local)")
-    add("--jobs", type=_positive, default=1, metavar="N", help="most runs at a time (default: 1)")
-    add("--threads", type=_positive, default=1, metavar="N", help="CPU threads of a run (default: 1)")
+    add("--jobs", type=positive, default=1, metavar="N", help="most runs at a time (default: 1)")
+    add("--threads", type=positive, default=1, metavar="N", help="CPU threads of a run (default: 1)")
     add("--data-dir", type=Path, metavar="DIR", help="where the datasets are (default: $TFDS_DATA_DIR)")
     add("--hours", type=float, metavar="H", help="time limit of a run (default: none; 24 on a cluster)")
     add("--partition", metavar="NAME", help="Slurm's partition (default: the cluster's)")
-    add("--memory-gb", type=_positive, metavar="GB", help="memory of a run on a cluster (default: the cluster's)")
+    add("--memory-gb", type=positive, metavar="GB", help="memory of a run on a cluster (default: the cluster's)")
     add("--dry-run", action="store_true", help="only list the runs, and which are finished")
     return parser.parse_args(argv)
-
-
-def _positive(text):
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
-    return int(text)
 
 
 def entries_of(arguments):

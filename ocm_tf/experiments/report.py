@@ -2,17 +2,15 @@
 
 import dataclasses
 import json
-import re
 import shlex
 from pathlib import Path
 
 import numpy as np
 
 from ocm_tf.errors import UserError
+from ocm_tf.experiments.comparison_plots import RUN_NAME
 from ocm_tf.experiments.published import published_tables
 from ocm_tf.experiments.settings import format_value
-
-RUN_NAME = re.compile(r"(?P<label>.+?)(-dominant\d+)?-seed\d+")
 
 # What is reported of a run beyond the metrics for which its paper has values, by the beginning of the script's name.
 REPORTED = {
