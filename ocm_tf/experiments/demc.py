@@ -132,8 +132,9 @@ def build_model(config, image_shape, seed):
         **{name: getattr(config, name) for name in names},
     )
     model.build((None, *image_shape))
+    averaging = {"use_ema": True, "ema_momentum": config.weight_average} if config.weight_average else {}
     model.compile(
-        keras.optimizers.RMSprop(config.learning_rate),
+        keras.optimizers.RMSprop(config.learning_rate, **averaging),
         keras.optimizers.RMSprop(config.critic_learning_rate),
         keras.optimizers.Adam(config.encoder_learning_rate),
     )

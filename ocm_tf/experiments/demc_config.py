@@ -64,6 +64,9 @@ class DEMCConfig:
     learning_rate: float = setting(1e-4, "RMSprop's learning rate of path 1")
     critic_learning_rate: float = setting(1e-4, "RMSprop's learning rate of the critic")
     encoder_learning_rate: float = setting(1e-4, "Adam's learning rate of path 2")
+    weight_average: float = setting(
+        0.0, "share of the past in a running mean of the weights of encoder and generator, the ones kept; 0 keeps the last"
+    )
     augmentation: float = setting(0.0, "strength of random affine distortions of training images; 0 trains without")
     flips: bool = setting(False, "whether distortions mirror half of the images")
 

@@ -23,6 +23,7 @@ from ocm_tf.streams import (
     class_incremental_experiences,
     drawn_classes,
     first_per_class,
+    hold_out,
     shuffled_class_order,
 )
 
@@ -33,6 +34,7 @@ NORMALISATION = {
 }
 _LEAST_STD = 1e-3
 _MEASURED_IMAGES = 5000
+_HELD_OUT_EVERY = 4
 
 _LEVEL = (
     "inner_parameters",
@@ -128,6 +130,9 @@ def build_experiences(config, dataset, seed):
         dataset = drawn_classes(dataset, config.choose_classes)
     if config.test_share is not None:
         dataset = pooled_anew(dataset, config.test_share, seed)
+    if config.held_out:
+        train, test = hold_out(dataset.train, _HELD_OUT_EVERY)
+        dataset = dataclasses.replace(dataset, train=train, test=test)
     train = first_per_class(dataset.train, config.train_per_class)
     test = first_per_class(dataset.test, config.test_per_class)
     dataset = dataclasses.replace(dataset, train=train, test=test)

@@ -34,6 +34,9 @@ class MnemonicsConfig:
     train_per_class: int | None = setting(None, "training images of each class; none takes all")
     test_per_class: int | None = setting(None, "test images of each class; none takes all")
     test_share: float | None = setting(None, "pool all images and draw this share for testing; none keeps the split")
+    held_out: bool = setting(
+        False, "whether a quarter of the training images is held out and takes the place of the test images, for tuning"
+    )
 
     network: str = setting("resnet32", "residual network; slim8 has three blocks", NETWORKS)
     weight_transfer: bool = setting(True, "whether later phases train scales of frozen kernels")
@@ -266,7 +269,24 @@ _ADJUSTED = {
     for adjust in (False, True)
 }
 
+_BALANCED = {"balanced_epochs": 10, "balanced_all": True}
+_SEARCHED = {
+    "2": {},
+    "2-balanced": _BALANCED,
+    "1": {"exemplars_per_class": 1},
+    "5": {"exemplars_per_class": 5},
+}
+_SEARCH = {
+    **{f"herding-{name}": {"exemplars": "herding", **changes} for name, changes in _SEARCHED.items()},
+    **{f"mnemonics-{name}": {"exemplars": "mnemonics", **BEST, **changes} for name, changes in _SEARCHED.items()},
+    "mnemonics-2-current": _CURRENT,
+    "mnemonics-2-balanced-current": {**_CURRENT, **_BALANCED},
+    "mnemonics-2-balanced-adjusted": {"exemplars": "mnemonics", **BEST, **_BALANCED, "adjust_old": True},
+    "mnemonics-2-200-steps": {"exemplars": "mnemonics", **BEST, "outer_steps": 200},
+}
+
 STUDIES = {
+    "search": _SEARCH,
     "adjustment": {"herding": {"exemplars": "herding"}, "random": {"exemplars": "random"}, **_ADJUSTED},
     "transfer": COMPARISONS["transfer"],
     "start": {start: {"exemplars": "mnemonics", "exemplar_start": start} for start in ("herding", "random")},
