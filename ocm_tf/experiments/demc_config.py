@@ -65,7 +65,7 @@ class DEMCConfig:
     critic_learning_rate: float = setting(1e-4, "RMSprop's learning rate of the critic")
     encoder_learning_rate: float = setting(1e-4, "Adam's learning rate of path 2")
     weight_average: float = setting(
-        0.0, "share of the past in a running mean of the weights of encoder and generator, the ones kept; 0 keeps the last"
+        0.0, "momentum of a running mean of the weights of encoder and generator that replaces them; 0 keeps the last"
     )
     augmentation: float = setting(0.0, "strength of random affine distortions of training images; 0 trains without")
     flips: bool = setting(False, "whether distortions mirror half of the images")
@@ -125,6 +125,8 @@ class DEMCConfig:
                 if value is not None and value < bound:
                     text = "at least 1" if bound else "0 or more"
                     raise ValueError(f"{name} must be {text}, got {value}")
+        if not 0 <= self.weight_average < 1:
+            raise ValueError(f"weight_average must lie in [0, 1), got {self.weight_average}")
         for name in _POSITIVE:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")

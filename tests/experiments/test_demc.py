@@ -77,6 +77,7 @@ def test_presets_have_costs_and_the_values_of_the_code():
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"kl_weight": -0.1}, "kl_weight must be 0 or more, got -0.1"),
         ({"width": 0.0}, "width must be positive, got 0.0"),
+        ({"weight_average": 1.0}, r"weight_average must lie in \[0, 1\), got 1.0"),
         ({"image_size": 10}, "image_size must be a multiple of 4, got 10"),
         ({"batch_size": 2000}, "temporary_capacity must be at least batch_size=2000, got 1000"),
         ({"cluster_size": 501}, "cluster_size must be at most half of temporary_capacity=1000, got 501"),

@@ -124,6 +124,21 @@ def test_classes_that_do_not_add_up_are_a_mistake_of_the_user(tmp_path):
         run(tmp_path / "run", settings=["classes_per_phase=5"])
 
 
+def test_images_held_out_for_tuning_are_neither_trained_on_nor_of_the_test_set():
+    digits, config = data.load("digits"), dataclasses.replace(PRESETS["small"], held_out=True)
+    tuned = mnemonics.build_experiences(config, digits, seed=3)
+    real = mnemonics.build_experiences(dataclasses.replace(config, held_out=False), digits, seed=3)
+
+    def images(experiences, name):
+        return {image.tobytes() for phase in experiences for image in getattr(phase, name).images}
+
+    kept, held_out, train, test = (images(e, name) for e in (tuned, real) for name in ("train", "test"))
+    assert kept | held_out == train
+    assert not held_out & test
+    assert not kept & held_out
+    assert all((phase.test.labels == label).sum() > 20 for phase in tuned for label in set(phase.train.labels))
+
+
 def test_pooled_images_are_split_anew_by_class():
     digits = data.load("digits")
     pooled, other = (mnemonics.pooled_anew(digits, 0.3, seed) for seed in (0, 1))
