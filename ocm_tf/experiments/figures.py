@@ -1,5 +1,6 @@
 """All figures there are: of single runs, and of directories of several, drawn from their files alone."""
 
+import functools
 import pathlib
 
 from ocm_tf.errors import UserError
@@ -16,8 +17,11 @@ from ocm_tf.experiments import (
 )
 from ocm_tf.experiments.ablation_plots import draw_studies, holds_studies
 from ocm_tf.experiments.comparison_plots import RUN_NAME, draw_comparison
+from ocm_tf.experiments.demc_config import MEMORIES, PATHS
 from ocm_tf.experiments.generation_comparison import draw_generation_comparison, holds_generation_runs
+from ocm_tf.experiments.glr_config import COMPARED
 from ocm_tf.experiments.mnemonics_comparison import draw_incremental_comparison, is_incremental_comparison
+from ocm_tf.experiments.mnemonics_config import COMPARISONS, STUDIES
 from ocm_tf.experiments.threshold_study import draw_threshold_study, holds_threshold_study
 
 FIGURES = {
@@ -65,12 +69,15 @@ def is_comparison(directory):
     return not (pathlib.Path(directory) / "config.json").exists() and any(RUN_NAME.fullmatch(name) for name in runs)
 
 
-# The first that answers draws. Each drawer returns the paths written and what has not finished.
+_EXEMPLAR_LABELS = [label for labels in (*COMPARISONS.values(), *STUDIES.values()) for label in labels]
+
+# The first that answers draws, with the labels in the order in which the scripts name them, where there is one. Each
+# drawer returns the paths written and what has not finished.
 _COLLECTIONS = (
     (holds_threshold_study, draw_threshold_study),
-    (glr_comparison.holds_continual_runs, glr_comparison.draw_comparison),
-    (holds_generation_runs, draw_generation_comparison),
-    (is_incremental_comparison, draw_incremental_comparison),
+    (glr_comparison.holds_continual_runs, functools.partial(glr_comparison.draw_comparison, order=COMPARED)),
+    (holds_generation_runs, functools.partial(draw_generation_comparison, order=[*MEMORIES, *PATHS])),
+    (is_incremental_comparison, functools.partial(draw_incremental_comparison, order=_EXEMPLAR_LABELS)),
     (is_comparison, draw_comparison),
     (holds_studies, draw_studies),
 )
