@@ -105,7 +105,12 @@ class TwoPathVAE(OnlineModel):
             critic_optimizer: of the critic; RMSprop at 1e-4 by default.
             encoder_optimizer: of path 2; Adam at 1e-4 by default.
             **kwargs: as for `OnlineModel.compile`.
+
+        Raises:
+            ValueError: if the optimizer of path 1 keeps a running mean of weights that it does not update.
         """
+        if getattr(optimizer, "use_ema", False) and (self.paths == "strict" or self.own_encoder_optimizer):
+            raise ValueError("optimizer must not have use_ema where path 1 leaves the encoder as it is.")
         super().compile(optimizer=optimizer or keras.optimizers.RMSprop(1e-4), **kwargs)
         self.critic_optimizer = critic_optimizer or keras.optimizers.RMSprop(1e-4)
         self.encoder_optimizer = encoder_optimizer or keras.optimizers.Adam(1e-4)
@@ -121,7 +126,8 @@ class TwoPathVAE(OnlineModel):
 
     @property
     def optimized_variables(self):
-        return [*self.generator.trainable_variables, *self.encoder.trainable_variables]
+        # In the order of `trainable_variables`, of which Keras takes as many as the optimizer keeps running means of.
+        return [*self.encoder.trainable_variables, *self.generator.trainable_variables]
 
     # Networks ---------------------------------------------------------------------------------------------------------
 
@@ -192,9 +198,9 @@ class TwoPathVAE(OnlineModel):
             return vae_loss
         gradients = tape.gradient(loss, self.optimized_variables)
         if self.own_encoder_optimizer:
-            split = len(variables)
-            self.optimizer.apply(gradients[:split], variables)
-            self.encoder_optimizer.apply(gradients[split:], self.encoder.trainable_variables)
+            split = len(self.encoder.trainable_variables)
+            self.encoder_optimizer.apply(gradients[:split], self.encoder.trainable_variables)
+            self.optimizer.apply(gradients[split:], variables)
         else:
             self.optimizer.apply(gradients, self.optimized_variables)
         return vae_loss

@@ -150,6 +150,29 @@ def test_reconstructions_depend_on_no_other_image():
     assert (z_std > 0).all()
 
 
+def test_a_running_mean_of_the_weights_takes_their_place_when_a_stream_ends():
+    momentum, images = 0.75, tiny.make_images(4)
+    model = tiny.make_two_path_vae(paths="elbo")
+    model.compile(keras.optimizers.RMSprop(1e-2, use_ema=True, ema_momentum=momentum))
+    means = None
+    for _ in range(3):
+        model.minibatch_step(images, None)
+        weights = values_of(model.optimized_variables)
+        # The first update starts the mean.
+        share = 1 - momentum if means else 1.0
+        means = [share * w + (1 - share) * m for w, m in zip(weights, means or weights, strict=True)]
+    # As Keras does at the end of `fit`.
+    model.optimizer.finalize_variable_values(model.trainable_weights)
+    for mean, weight in zip(means, values_of(model.optimized_variables), strict=True):
+        np.testing.assert_allclose(weight, mean, atol=1e-6)
+
+
+def test_a_running_mean_of_weights_that_path_1_leaves_is_refused():
+    model = tiny.make_two_path_vae(paths="strict")
+    with pytest.raises(ValueError, match="optimizer must not have use_ema where path 1 leaves the encoder"):
+        model.compile(keras.optimizers.RMSprop(1e-2, use_ema=True))
+
+
 @pytest.fixture(scope="module")
 def trained():
     """A model of non-default arguments after five batches through OCM's memories and its rule."""
