@@ -1,11 +1,19 @@
 """Task-free and class-incremental continual learning in Keras 3 and TensorFlow."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+
 __version__ = "0.1.0"
 
 __all__ = ["__version__", "load_model"]
 
 
-def load_model(path):
+def load_model(path: str | os.PathLike[str]) -> keras.Model:
     """Loads a saved model of any kind.
 
     Args:

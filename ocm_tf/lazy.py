@@ -1,9 +1,11 @@
 """Names of a package that are imported when first used, since most bring TensorFlow along."""
 
 import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
 
 
-def lazy_attributes(package, modules):
+def lazy_attributes(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
     """Returns a `__getattr__` for a package's `__init__`.
 
     Args:
