@@ -1,5 +1,7 @@
 """A Gaussian with correlated dimensions for each class."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from sklearn.covariance import EmpiricalCovariance, LedoitWolf
@@ -24,7 +26,7 @@ class ClassConditionalGaussian(LatentGenerator):
 
     array_names = ("shares", "means", "factors", "labels")
 
-    def __init__(self, covariance="full", **kwargs):
+    def __init__(self, covariance: str = "full", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if covariance not in COVARIANCES:
             raise ValueError(f"covariance must be one of {COVARIANCES}, got {covariance!r}.")
@@ -59,5 +61,5 @@ class ClassConditionalGaussian(LatentGenerator):
             latents[end - count : end] += rng.standard_normal((count, latent_dim), dtype=np.float32) @ factor.T
         return latents, np.repeat(self.labels, counts)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "covariance": self.covariance}

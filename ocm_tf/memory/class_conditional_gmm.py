@@ -1,5 +1,7 @@
 """A mixture of diagonal Gaussians for each class."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from sklearn.cluster import KMeans
@@ -25,18 +27,18 @@ class ClassConditionalGMM(LatentGenerator):
 
     array_names = ("weights", "means", "variances", "labels")
 
-    def __init__(self, num_components=1, **kwargs):
+    def __init__(self, num_components: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if num_components < 1:
             raise ValueError(f"num_components must be at least 1, got {num_components}.")
         self.num_components = num_components
 
     @property
-    def classes(self):
+    def classes(self) -> np.ndarray:
         return np.unique(self.labels)
 
     @property
-    def class_shares(self):
+    def class_shares(self) -> np.ndarray:
         return np.array([self.weights[self.labels == label].sum(dtype=np.float64) for label in self.classes])
 
     def _fit(self, latents, labels, rng):
@@ -77,5 +79,5 @@ class ClassConditionalGMM(LatentGenerator):
         shares = self.weights[rows].astype(np.float64)
         return np.repeat(rows, rng.multinomial(count, shares / shares.sum()))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_components": self.num_components}

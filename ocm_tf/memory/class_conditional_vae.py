@@ -1,11 +1,15 @@
 """A small variational autoencoder of latents, told their class."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from ocm_tf.memory.latent_generator import VARIANCE_FLOOR, LatentGenerator
+from ocm_tf.types import Tensor
 
 # Of the noise, in units of a feature's own deviation; without it a constant feature has no best value.
 _MIN_LOG_STD = -4.0
@@ -32,7 +36,15 @@ class ClassConditionalVAE(LatentGenerator):
         "hidden_kernel", "hidden_bias", "output_kernel", "output_bias",
     )  # fmt: skip
 
-    def __init__(self, code_dim=16, hidden_units=256, epochs=20, batch_size=128, learning_rate=1e-3, **kwargs):
+    def __init__(
+        self,
+        code_dim: int = 16,
+        hidden_units: int = 256,
+        epochs: int = 20,
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         numbers = {"code_dim": code_dim, "hidden_units": hidden_units, "epochs": epochs, "batch_size": batch_size}
         for name, value in numbers.items():
@@ -71,7 +83,7 @@ class ClassConditionalVAE(LatentGenerator):
         scaled = hidden @ self.output_kernel + self.output_bias + self.noise_std[indices] * noise
         return scaled * self.scale + self.shift, self.labels[indices]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "code_dim": self.code_dim,
@@ -85,7 +97,9 @@ class ClassConditionalVAE(LatentGenerator):
 class ConditionalAutoencoder(keras.Model):
     """Trains the decoder of `ClassConditionalVAE`; the loss is the negative ELBO in nats, summed over features."""
 
-    def __init__(self, latent_dim, num_classes, code_dim, hidden_units, seeds):
+    def __init__(
+        self, latent_dim: int, num_classes: int, code_dim: int, hidden_units: int, seeds: Sequence[int]
+    ) -> None:
         super().__init__()
         glorot = keras.initializers.GlorotUniform
         self.encoder = keras.Sequential(
@@ -103,7 +117,7 @@ class ConditionalAutoencoder(keras.Model):
         self.log_std = self.add_weight(name="log_std", shape=(num_classes, latent_dim), initializer="zeros")
         self.seed_generator = keras.random.SeedGenerator(seeds[4])
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         latents, classes = data
         with tf.GradientTape() as tape:
             posterior = self.encoder(ops.concatenate([latents, classes], axis=1))

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from ocm_tf.types import ArrayLike
 
-def largest_remainder(total, shares):
+
+def largest_remainder(total: int, shares: ArrayLike) -> np.ndarray:
     """Splits a number into whole parts in proportion to shares; the parts add up to it exactly.
 
     Each part is the whole part of its exact value; what is left goes, one each, to the largest fractions, of equal
@@ -32,7 +34,9 @@ def largest_remainder(total, shares):
     return parts
 
 
-def class_counts(num, proportions, multinomial=False, rng=None):
+def class_counts(
+    num: int, proportions: ArrayLike, multinomial: bool = False, rng: np.random.Generator | None = None
+) -> np.ndarray:
     """Says how many of `num` samples each class gets.
 
     Args:

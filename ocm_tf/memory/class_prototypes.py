@@ -5,7 +5,7 @@ import numpy as np
 _LEAST_NORM = 1e-12
 
 
-def unit_vectors(vectors):
+def unit_vectors(vectors: np.ndarray) -> np.ndarray:
     """Scales vectors along the last axis to length 1; a vector of zeros stays.
 
     Args:
@@ -17,7 +17,9 @@ def unit_vectors(vectors):
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), _LEAST_NORM)
 
 
-def class_means(features, labels, num_classes, mirrored=None):
+def class_means(
+    features: np.ndarray, labels: np.ndarray, num_classes: int, mirrored: np.ndarray | None = None
+) -> np.ndarray:
     """Computes the mean direction of each class  [iCaRL].
 
     mean_c = unit(mean over samples of c of unit(f)), with mirrored features unit((that + that of the mirrored) / 2)
@@ -44,7 +46,7 @@ def class_means(features, labels, num_classes, mirrored=None):
     return unit_vectors(means)
 
 
-def nearest_class_mean(features, means):
+def nearest_class_mean(features: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Names for each sample the class whose mean is nearest: argmax_c <mean_c, f>, as all means have length 1.
 
     Args:
@@ -57,7 +59,7 @@ def nearest_class_mean(features, means):
     return np.argmax(features @ means.T, axis=1)
 
 
-def imprinted_rows(features, labels, old_rows):
+def imprinted_rows(features: np.ndarray, labels: np.ndarray, old_rows: np.ndarray) -> np.ndarray:
     """Makes the rows of new classes in a cosine classifier from the features of their samples  [LUCIR code].
 
     row_c = unit(mean over samples of c of unit(f)) * mean(norm of the old rows)
@@ -75,7 +77,7 @@ def imprinted_rows(features, labels, old_rows):
     return class_means(features, labels - len(old_rows), num_new) * norm
 
 
-def class_margins(features, labels, means):
+def class_margins(features: np.ndarray, labels: np.ndarray, means: np.ndarray) -> np.ndarray:
     """Says how far samples are from the boundary of their class: own cosine minus the best other one.
 
     margin = <mean_own, unit(f)> - max over c != own of <mean_c, unit(f)>

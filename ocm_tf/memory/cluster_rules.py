@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.cluster import kmeans_plusplus
 
 from ocm_tf.errors import DivergedError
+from ocm_tf.types import ArrayLike
 
 REDUCTIONS = {"min": np.min, "max": np.max}
 MOMENTS = ("mean", "aggregate")
@@ -15,7 +16,7 @@ CLUSTER_SELECTIONS = ("lowest_error", "highest_error", "random", "diverse")
 _NULL_SHUFFLES = 20
 
 
-def latent_moments(means, stds, moments="mean"):
+def latent_moments(means: np.ndarray, stds: np.ndarray, moments: str = "mean") -> tuple[np.ndarray, np.ndarray]:
     """Computes the latent Gaussian that stands for a group of samples  [DEMC, Eq. 8, its statistics].
 
     `"mean"` averages means and stds; `"aggregate"` takes the std of the mixture, sqrt(mean(stds**2) + var(means)).
@@ -38,7 +39,9 @@ def latent_moments(means, stds, moments="mean"):
     return means.mean(axis=-2), np.sqrt(np.square(stds).mean(axis=-2) + means.var(axis=-2))
 
 
-def gaussian_distance(mean_a, std_a, mean_b, std_b, symmetric=True):
+def gaussian_distance(
+    mean_a: np.ndarray, std_a: np.ndarray, mean_b: np.ndarray, std_b: np.ndarray, symmetric: bool = True
+) -> np.ndarray:
     """Computes the divergence of diagonal Gaussians, in nats per latent dimension  [DEMC, Eq. 8].
 
     kl(a, b) = mean(log(std_b / std_a) + (std_a**2 + (mean_a - mean_b)**2) / (2 * std_b**2) - 1/2)
@@ -64,7 +67,13 @@ def _gaussian_kl(mean_a, std_a, mean_b, std_b):
     return np.maximum(per_dimension, 0).mean(axis=-1)
 
 
-def select_for_cluster(errors, features, num_selected, selection="lowest_error", rng=None):
+def select_for_cluster(
+    errors: ArrayLike,
+    features: np.ndarray,
+    num_selected: int,
+    selection: str = "lowest_error",
+    rng: np.random.Generator | None = None,
+) -> np.ndarray:
     """Chooses the samples that become a cluster  [DEMC, Eq. 11].
 
     `"lowest_error"` takes those that the model reconstructs best, as in the authors' code, `"highest_error"` the
@@ -103,7 +112,7 @@ def select_for_cluster(errors, features, num_selected, selection="lowest_error",
     return np.argsort(order, kind="stable")[:num_selected]
 
 
-def dropped_cluster(means, stds):
+def dropped_cluster(means: np.ndarray, stds: np.ndarray) -> int:
     """Chooses the cluster that makes room for a new one: of the closest pair the one nearer to all others.
 
     Args:
@@ -119,7 +128,15 @@ def dropped_cluster(means, stds):
     return int(min(pair, key=lambda index: mean_distances[index]))
 
 
-def calibrated_threshold(means, stds, block_size, rng, moments="mean", factor=2.0, percentile=95.0):
+def calibrated_threshold(
+    means: np.ndarray,
+    stds: np.ndarray,
+    block_size: int,
+    rng: np.random.Generator,
+    moments: str = "mean",
+    factor: float = 2.0,
+    percentile: float = 95.0,
+) -> float:
     """Computes an expansion threshold from how far apart random blocks of the same samples are.
 
     threshold = factor * percentile of the distances between the disjoint blocks of many shuffles

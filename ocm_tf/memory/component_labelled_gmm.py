@@ -1,5 +1,7 @@
 """The generator of the authors' code: one mixture whose components are taken for the classes."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -20,7 +22,7 @@ class ComponentLabelledGMM(ClassConditionalGMM):
         clip_nonneg: as for `LatentGenerator`.
     """
 
-    def __init__(self, multinomial=True, clip_nonneg=False):
+    def __init__(self, multinomial: bool = True, clip_nonneg: bool = False) -> None:
         super().__init__(num_components=1, multinomial=multinomial, clip_nonneg=clip_nonneg)
 
     def _fit(self, latents, labels, rng):
@@ -29,7 +31,7 @@ class ComponentLabelledGMM(ClassConditionalGMM):
         # Departs from the paper: its code labels by k, which is wrong unless the labels are 0 to K - 1.
         self._keep(*fit_gaussian_mixture(latents, weights, means, np.ones_like(means))[:3], classes)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["num_components"]
         return config

@@ -1,9 +1,17 @@
 """Short-term and long-term memory side by side."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import keras
 import tensorflow as tf
 
-from ocm_tf.memory.sample_buffer import Samples
+from ocm_tf.memory.sample_buffer import SampleBuffer, Samples
+from ocm_tf.types import Tensor
+
+if TYPE_CHECKING:
+    from ocm_tf.memory.evolving_memory import EvolvingMemory
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -22,7 +30,14 @@ class CooperativeMemory(keras.layers.Layer):
         **kwargs: as for `keras.layers.Layer`.
     """
 
-    def __init__(self, short_term, long_term=None, seed_long_term=True, seed_duplicate=False, **kwargs):
+    def __init__(
+        self,
+        short_term: SampleBuffer,
+        long_term: SampleBuffer | EvolvingMemory | None = None,
+        seed_long_term: bool = True,
+        seed_duplicate: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.short_term, self.long_term = short_term, long_term
         self.seed_long_term, self.seed_duplicate = seed_long_term, seed_duplicate
@@ -30,10 +45,10 @@ class CooperativeMemory(keras.layers.Layer):
         self.built = True
 
     @property
-    def sample_shape(self):
+    def sample_shape(self) -> tuple[int, ...]:
         return self.short_term.sample_shape
 
-    def observe(self, images, labels):
+    def observe(self, images: Tensor, labels: Tensor) -> None:
         """Takes in an arriving batch; works inside a graph.
 
         Args:
@@ -51,14 +66,14 @@ class CooperativeMemory(keras.layers.Layer):
             tf.cond(self.long_term.count.value == 0, lambda: _run(self.long_term.append, batch), _nothing)
         self.num_seen.assign(self.num_seen + num_new)
 
-    def gather(self):
+    def gather(self) -> Samples:
         """Returns all samples in memory as `Samples` of tensors, short-term first; works inside a graph."""
         held = self.short_term.in_use()
         if self.long_term is None:
             return held
         return Samples(*(tf.concat(pair, axis=0) for pair in zip(held, self.long_term.in_use(), strict=True)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
@@ -69,7 +84,7 @@ class CooperativeMemory(keras.layers.Layer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         parts = {
             name: keras.saving.deserialize_keras_object(config[name])
             for name in ("short_term", "long_term")

@@ -1,5 +1,8 @@
 """The memory of frozen clusters."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -21,7 +24,14 @@ class EvolvingMemory(keras.layers.Layer):
         **kwargs: as for `keras.layers.Layer`.
     """
 
-    def __init__(self, max_clusters, cluster_size, sample_shape, sample_dtype="uint8", **kwargs):
+    def __init__(
+        self,
+        max_clusters: int,
+        cluster_size: int,
+        sample_shape: Sequence[int],
+        sample_dtype: str = "uint8",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if max_clusters < 1 or cluster_size < 1:
             raise ValueError(f"max_clusters and cluster_size must be at least 1, got {max_clusters}, {cluster_size}.")
@@ -37,41 +47,41 @@ class EvolvingMemory(keras.layers.Layer):
         self.built = True
 
     @property
-    def num_clusters(self):
+    def num_clusters(self) -> int:
         """Number of clusters held."""
         return len(self.samples) // self.cluster_size
 
     @property
-    def count(self):
+    def count(self) -> keras.Variable:
         """Weight that holds the number of samples."""
         return self.samples.count
 
     @property
-    def num_bytes(self):
+    def num_bytes(self) -> int:
         """Bytes of the images in use."""
         return self.samples.num_bytes
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.samples)
 
-    def in_use(self):
+    def in_use(self) -> Samples:
         """Returns all samples as `Samples` of tensors; works inside a graph."""
         return self.samples.in_use()
 
-    def read(self):
+    def read(self) -> Samples:
         """Returns a copy of all samples as `Samples` of NumPy arrays, one cluster behind the other."""
         return self.samples.read()
 
-    def clusters(self):
+    def clusters(self) -> Samples:
         """Returns `Samples` of arrays with leading dimensions `(num_clusters, cluster_size)`."""
         shape = (self.num_clusters, self.cluster_size)
         return Samples(*(column.reshape(*shape, *column.shape[1:]) for column in self.read()))
 
-    def creation_steps(self):
+    def creation_steps(self) -> np.ndarray:
         """Returns the batch at whose end each cluster was made, an int array of shape `(num_clusters,)`."""
         return self.created.numpy()[: self.num_clusters]
 
-    def add_cluster(self, samples, step):
+    def add_cluster(self, samples: Samples, step: int) -> None:
         """Freezes samples as a new cluster.
 
         Args:
@@ -90,7 +100,7 @@ class EvolvingMemory(keras.layers.Layer):
         self._set_created([*self.creation_steps(), step])
         self.samples.add(samples)
 
-    def drop(self, index):
+    def drop(self, index: int) -> None:
         """Discards a cluster; the later ones move up.
 
         Args:
@@ -105,7 +115,7 @@ class EvolvingMemory(keras.layers.Layer):
     def _set_created(self, steps):
         self.created.assign(np.pad(np.asarray(steps, np.int64), (0, self.max_clusters - len(steps))))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "max_clusters": self.max_clusters,

@@ -19,7 +19,7 @@ class ExemplarMemory(SampleBuffer):
         **kwargs: as for `keras.layers.Layer`.
     """
 
-    def store(self, samples):
+    def store(self, samples: Samples) -> None:
         """Replaces all exemplars.
 
         Args:
@@ -36,7 +36,7 @@ class ExemplarMemory(SampleBuffer):
         self.add(Samples(images, samples.labels.astype(np.int64), samples.positions.astype(np.int64)))
 
 
-def quantised(images):
+def quantised(images: np.ndarray) -> np.ndarray:
     """Rounds float images to the nearest of the values 0 to 255; uint8 images stay as they are.
 
     Args:
@@ -48,7 +48,7 @@ def quantised(images):
     return images if images.dtype == np.uint8 else np.clip(np.rint(images), 0, 255).astype(np.uint8)
 
 
-def trimmed(samples, quota):
+def trimmed(samples: Samples, quota: int) -> Samples:
     """Returns the exemplars of the lowest ranks, at most `quota` of each class.
 
     Args:

@@ -6,11 +6,12 @@ The rank of an exemplar is its place among those of its class, from 0, the most 
 import numpy as np
 
 from ocm_tf.memory.class_prototypes import unit_vectors
+from ocm_tf.types import ArrayLike
 
 EXEMPLAR_SELECTIONS = ("herding", "random")
 
 
-def exemplar_quota(num_seen, per_class=20, total=None):
+def exemplar_quota(num_seen: int, per_class: int = 20, total: int | None = None) -> int:
     """Says how many exemplars of each class are kept.
 
     quota = per_class, or ceil(total / num_seen) if a total is given  [Mnemonics code: 2000, hence 40 for 50 classes]
@@ -37,7 +38,7 @@ def exemplar_quota(num_seen, per_class=20, total=None):
     return -(-total // num_seen)
 
 
-def herding_order(features, num_chosen):
+def herding_order(features: ArrayLike, num_chosen: int) -> np.ndarray:
     """Orders samples of one class such that the mean of the first ones is close to that of all  [iCaRL].
 
     w = mean(f); repeat: j = argmax over those not chosen of <w, f_j>; w = w + mean(f) - f_j, with f of unit length
@@ -64,7 +65,13 @@ def herding_order(features, num_chosen):
     return chosen
 
 
-def choose_exemplars(labels, num_per_class, selection="herding", features=None, rng=None):
+def choose_exemplars(
+    labels: np.ndarray,
+    num_per_class: int,
+    selection: str = "herding",
+    features: np.ndarray | None = None,
+    rng: np.random.Generator | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Chooses the exemplars of each class.
 
     Args:
@@ -93,7 +100,7 @@ def choose_exemplars(labels, num_per_class, selection="herding", features=None, 
     return np.concatenate(rows), np.concatenate([np.arange(len(part)) for part in rows])
 
 
-def split_halves(labels, rng):
+def split_halves(labels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Parts exemplars into two halves that both hold every class  [Mnemonics, Eq. 10].
 
     Args:
@@ -106,12 +113,13 @@ def split_halves(labels, rng):
     Raises:
         ValueError: if a class has a single exemplar.
     """
-    halves = [], []
+    first: list[np.ndarray] = []
+    second: list[np.ndarray] = []
     for label in np.unique(labels):
         rows = rng.permutation(np.flatnonzero(labels == label))
         if len(rows) < 2:
             raise ValueError(f"labels must name each class at least twice, class {label} has one exemplar.")
         middle = -(-len(rows) // 2)
-        halves[0].append(rows[:middle])
-        halves[1].append(rows[middle:])
-    return tuple(np.sort(np.concatenate(half)) for half in halves)
+        first.append(rows[:middle])
+        second.append(rows[middle:])
+    return np.sort(np.concatenate(first)), np.sort(np.concatenate(second))

@@ -8,12 +8,13 @@ import numpy as np
 from scipy.special import logsumexp
 
 from ocm_tf.memory.latent_generator import VARIANCE_FLOOR
+from ocm_tf.types import ArrayLike
 
 _CHUNK_ROWS = 4096
 _EPSILON = 1e-6  # in the M-step, keeps an empty component finite  [GLR code]
 
 
-def log_densities(latents, weights, means, variances):
+def log_densities(latents: ArrayLike, weights: np.ndarray, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
     """Computes `log(weights[k]) + log N(latents[n]; means[k], diag(variances[k]))`, in nats.
 
     Args:
@@ -33,7 +34,14 @@ def _log_densities(latents, squares, weights, means, variances):
     return constants + latents @ (means * precisions).T - 0.5 * (squares @ precisions.T)
 
 
-def fit_gaussian_mixture(latents, weights, means, variances, tolerance=1e-3, max_rounds=101):
+def fit_gaussian_mixture(
+    latents: np.ndarray,
+    weights: np.ndarray,
+    means: np.ndarray,
+    variances: np.ndarray,
+    tolerance: float = 1e-3,
+    max_rounds: int = 101,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[float]]:
     """Fits a mixture of diagonal Gaussians by expectation-maximisation  [GLR code].
 
     E-step: r = softmax(log_densities)
@@ -54,7 +62,8 @@ def fit_gaussian_mixture(latents, weights, means, variances, tolerance=1e-3, max
         log_likelihoods: list of the mean log-likelihood of the parameters before each round and at the end.
     """
     parameters = tuple(np.asarray(array, np.float64) for array in (weights, means, variances))
-    best, log_likelihoods = parameters, []
+    best = parameters
+    log_likelihoods: list[float] = []
     for round_index in range(max_rounds + 1):
         log_likelihood, updated = _one_round(latents, parameters)
         if not log_likelihoods or log_likelihood > max(log_likelihoods):
@@ -64,14 +73,15 @@ def fit_gaussian_mixture(latents, weights, means, variances, tolerance=1e-3, max
         if gain < tolerance or round_index == max_rounds:
             break
         parameters = updated
-    return *best, log_likelihoods
+    weights, means, variances = best
+    return weights, means, variances, log_likelihoods
 
 
 def _one_round(latents, parameters):
     """Returns the mean log-likelihood of `parameters` and the parameters of the M-step behind it."""
     num_components, latent_dim = parameters[1].shape
     total = 0.0
-    mass, first, second = np.zeros(num_components), *np.zeros((2, num_components, latent_dim))
+    mass, (first, second) = np.zeros(num_components), np.zeros((2, num_components, latent_dim))
     for start in range(0, len(latents), _CHUNK_ROWS):
         # In float32 the squares would cancel badly where a variance is small.
         chunk = latents[start : start + _CHUNK_ROWS].astype(np.float64)

@@ -1,11 +1,14 @@
 """What all generators of latents have in common."""
 
 import abc
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 
 from ocm_tf.errors import DivergedError
 from ocm_tf.memory.class_counts import class_counts
+from ocm_tf.types import ArrayLike, Arrays
 
 VARIANCE_FLOOR = 1e-6  # absolute, so that a constant feature has a finite likelihood  [GLR code]
 
@@ -19,18 +22,20 @@ class LatentGenerator(abc.ABC):
     """
 
     # Names of the arrays that are the generator's state, attributes of float32, and of int64 for the labels.
-    array_names = ()
+    array_names: tuple[str, ...] = ()
+    labels: np.ndarray
+    shares: np.ndarray
 
-    def __init__(self, multinomial=False, clip_nonneg=False):
+    def __init__(self, multinomial: bool = False, clip_nonneg: bool = False) -> None:
         self.multinomial, self.clip_nonneg = multinomial, clip_nonneg
 
-    def fit(self, latents, labels, seed=None):
+    def fit(self, latents: ArrayLike, labels: ArrayLike, seed: int | np.random.Generator | None = None) -> Self:
         """Fits the generator to latents in place of all it held before.
 
         Args:
             latents: float array of shape `(n, latent_dim)`.
             labels: int array of shape `(n,)`; any set of numbers.
-            seed: seed of what is random in fitting.
+            seed: seed of what is random in fitting, or a `numpy.random.Generator`.
 
         Returns:
             the generator itself.
@@ -50,7 +55,9 @@ class LatentGenerator(abc.ABC):
         self._fit(latents, labels, np.random.default_rng(seed))
         return self
 
-    def sample(self, num, proportions="empirical", seed=None):
+    def sample(
+        self, num: int, proportions: str | ArrayLike = "empirical", seed: int | np.random.Generator | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draws labelled latents, sorted by class.
 
         Args:
@@ -84,20 +91,20 @@ class LatentGenerator(abc.ABC):
         return proportions
 
     @property
-    def is_fitted(self):
+    def is_fitted(self) -> bool:
         """Whether there is something to sample from."""
         return all(hasattr(self, name) for name in self.array_names)
 
     @property
-    def num_bytes(self):
+    def num_bytes(self) -> int:
         """Bytes of all arrays that the generator keeps."""
         return sum(array.nbytes for array in self.arrays().values())
 
-    def arrays(self):
+    def arrays(self) -> Arrays:
         """Returns the fitted state, `{name: array}`; empty before `fit`."""
         return {name: getattr(self, name) for name in self.array_names} if self.is_fitted else {}
 
-    def set_arrays(self, arrays):
+    def set_arrays(self, arrays: Mapping[str, ArrayLike]) -> None:
         """Takes up the state of `arrays` of a generator of the same configuration.
 
         Raises:
@@ -108,35 +115,35 @@ class LatentGenerator(abc.ABC):
         for name in self.array_names:
             setattr(self, name, np.asarray(arrays[name]))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         return {"multinomial": self.multinomial, "clip_nonneg": self.clip_nonneg}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Makes an unfitted generator from `get_config`."""
         return cls(**config)
 
     @property
-    def classes(self):
+    def classes(self) -> np.ndarray:
         """Int array of the labels that it emits, in order; here its array `labels` has one entry a class."""
         return self.labels
 
     @property
-    def class_shares(self):
+    def class_shares(self) -> np.ndarray:
         """Float array of each class's share of what it was fitted to; here its array `shares`."""
         return self.shares
 
     @abc.abstractmethod
-    def _fit(self, latents, labels, rng):
+    def _fit(self, latents: np.ndarray, labels: np.ndarray, rng: np.random.Generator) -> None:
         """Sets the arrays."""
 
     @abc.abstractmethod
-    def _draw(self, counts, rng):
+    def _draw(self, counts: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draws `counts[c]` latents of each class; returns them with their labels."""
 
 
-def class_statistics(latents, labels):
+def class_statistics(latents: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Computes the classes, their shares and their means.
 
     Returns:

@@ -3,10 +3,14 @@
 import keras
 import tensorflow as tf
 
+from ocm_tf.types import Tensor
+
 OVERFLOW_POLICIES = ("recent_random", "reservoir", "fifo")
 
 
-def kept_rows(policy, num_held, capacity, num_offered, seed):
+def kept_rows(
+    policy: str, num_held: Tensor, capacity: int, num_offered: Tensor, seed: keras.random.SeedGenerator
+) -> Tensor:
     """Chooses which rows of an overfull memory stay; those behind the capacity came since the last cut.
 
     `"recent_random"` keeps any, so that older samples grow rarer with every cut  [DEMC, authors' code]; `"fifo"` the

@@ -1,9 +1,17 @@
 """A single memory that replaces samples at random."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import keras
 import tensorflow as tf
 
 from ocm_tf.memory.sample_buffer import Samples
+from ocm_tf.types import Tensor
+
+if TYPE_CHECKING:
+    from ocm_tf.memory.sample_buffer import SampleBuffer
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -18,7 +26,7 @@ class RandomReplacementMemory(keras.layers.Layer):
 
     short_term = None
 
-    def __init__(self, long_term, seed=None, **kwargs):
+    def __init__(self, long_term: SampleBuffer, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.long_term, self.seed = long_term, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -26,10 +34,10 @@ class RandomReplacementMemory(keras.layers.Layer):
         self.built = True
 
     @property
-    def sample_shape(self):
+    def sample_shape(self) -> tuple[int, ...]:
         return self.long_term.sample_shape
 
-    def observe(self, images, labels):
+    def observe(self, images: Tensor, labels: Tensor) -> None:
         """Takes in an arriving batch; works inside a graph.
 
         Args:
@@ -46,14 +54,14 @@ class RandomReplacementMemory(keras.layers.Layer):
         buffer.append(batch)
         self.num_seen.assign(self.num_seen + num_new)
 
-    def gather(self):
+    def gather(self) -> Samples:
         """Returns all samples in memory as `Samples` of tensors; works inside a graph."""
         return self.long_term.in_use()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         long_term = keras.saving.serialize_keras_object(self.long_term)
         return {**super().get_config(), "long_term": long_term, "seed": self.seed}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Self:
         return cls(**{**config, "long_term": keras.saving.deserialize_keras_object(config["long_term"])})

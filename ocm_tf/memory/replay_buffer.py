@@ -3,6 +3,7 @@
 import numpy as np
 
 from ocm_tf.memory.replay_rules import balanced_rows, overwritten_slots
+from ocm_tf.types import Arrays
 
 _COLUMNS = ("inputs", "labels", "experiences")
 
@@ -18,17 +19,19 @@ class ReplayBuffer:
         input_dtype: dtype in which inputs are kept; None keeps theirs. `"float16"` halves what latents need.
     """
 
-    def __init__(self, capacity, input_dtype=None):
+    def __init__(self, capacity: int, input_dtype: str | None = None) -> None:
         if capacity < 0:
             raise ValueError(f"capacity must not be negative, got {capacity}.")
         self.capacity, self.input_dtype = capacity, input_dtype
         self.inputs = None
         self.labels = self.experiences = np.zeros(0, np.int32)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def add_balanced(self, inputs, labels, experience_index, rng):
+    def add_balanced(
+        self, inputs: np.ndarray, labels: np.ndarray, experience_index: int, rng: np.random.Generator
+    ) -> None:
         """Takes in part of an experience such that all have equal room; see `balanced_rows`."""
         kept, taken = balanced_rows(self.experiences, len(labels), self.capacity, experience_index, rng)
         held = (self.labels[kept], self.experiences[kept])
@@ -37,7 +40,9 @@ class ReplayBuffer:
         self.inputs = new[0] if self.inputs is None else np.concatenate([self.inputs[kept], new[0]])
         self.labels, self.experiences = (np.concatenate(pair) for pair in zip(held, new[1:], strict=True))
 
-    def overwrite(self, inputs, labels, experience_index, rng):
+    def overwrite(
+        self, inputs: np.ndarray, labels: np.ndarray, experience_index: int, rng: np.random.Generator
+    ) -> None:
         """Takes in part of an experience in place of random ones; see `overwritten_slots`."""
         slots, taken = overwritten_slots(len(self), len(labels), self.capacity, experience_index, rng)
         new = self._columns(inputs, labels, experience_index, taken)
@@ -52,15 +57,15 @@ class ReplayBuffer:
         return inputs[rows].astype(self.input_dtype or inputs.dtype), labels[rows].astype(np.int32), experiences
 
     @property
-    def num_bytes(self):
+    def num_bytes(self) -> int:
         """Bytes of all arrays."""
         return sum(array.nbytes for array in self.arrays().values())
 
-    def arrays(self):
+    def arrays(self) -> Arrays:
         """Returns the state, `{name: array}`; empty before the first experience."""
         return {} if self.inputs is None else {name: getattr(self, name) for name in _COLUMNS}
 
-    def set_arrays(self, arrays):
+    def set_arrays(self, arrays: Arrays) -> None:
         """Takes up the state of `arrays`.
 
         Raises:

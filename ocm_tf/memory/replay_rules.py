@@ -10,7 +10,9 @@ from ocm_tf.memory.class_counts import largest_remainder
 QUOTAS = ("even", "inverse_age", "unlimited", "last_g")
 
 
-def experience_quotas(strategy, buffer_size, experience_index, num_train=None, window=None):
+def experience_quotas(
+    strategy: str, buffer_size: int, experience_index: int, num_train: int | None = None, window: int | None = None
+) -> np.ndarray:
     """Says how many samples each earlier experience contributes to a replay  [GLR, Fig. 3].
 
     `"even"` gives equal shares of the buffer, `"inverse_age"` shares in proportion to 1 / (experience_index - j),
@@ -45,7 +47,9 @@ def experience_quotas(strategy, buffer_size, experience_index, num_train=None, w
     return largest_remainder(buffer_size, shares)
 
 
-def balanced_rows(experiences, num_new, capacity, experience_index, rng):
+def balanced_rows(
+    experiences: np.ndarray, num_new: int, capacity: int, experience_index: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Chooses what an experience-balanced buffer keeps and takes in  [Avalanche, ExperienceBalancedBuffer].
 
     After e experiences each holds capacity // e samples, the first ones one more where that leaves a remainder.
@@ -68,7 +72,9 @@ def balanced_rows(experiences, num_new, capacity, experience_index, rng):
     return np.sort(np.concatenate([np.zeros(0, np.int64), *kept])), taken
 
 
-def overwritten_slots(num_filled, num_new, capacity, experience_index, rng):
+def overwritten_slots(
+    num_filled: int, num_new: int, capacity: int, experience_index: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Chooses which slots of a latent replay buffer an experience takes over  [Pellegrini et al., 2020; GLR code].
 
     min(capacity // (experience_index + 1), num_new) of its samples overwrite as many random slots; those of the first
@@ -93,7 +99,7 @@ def overwritten_slots(num_filled, num_new, capacity, experience_index, rng):
     return rng.permutation(num_filled)[:num_taken], rng.permutation(num_new)[:num_taken]
 
 
-def released_batch_split(num_train, buffer_size, batch_size):
+def released_batch_split(num_train: int, buffer_size: int, batch_size: int) -> tuple[int, int]:
     """Computes the shares of a batch as the authors' code does, where a larger buffer means more replay in it.
 
     num_current = max(1, num_train // ((num_train + buffer_size) // batch_size))
@@ -117,7 +123,7 @@ def released_batch_split(num_train, buffer_size, batch_size):
     return num_current, max(0, batch_size - num_current)
 
 
-def replayed_rows(num_held, num_wanted, rng=None):
+def replayed_rows(num_held: int, num_wanted: int, rng: np.random.Generator | None = None) -> np.ndarray:
     """Goes round and round a buffer.
 
     Args:

@@ -1,12 +1,16 @@
 """A fixed block of memory for samples, kept as weights of a layer."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ocm_tf.memory.selection import reservoir_slots
+from ocm_tf.types import Array, ArrayLike
 
 
 class Samples(NamedTuple):
@@ -18,11 +22,11 @@ class Samples(NamedTuple):
         positions: int array of shape `(n,)`, each sample's place in the stream, counted from 0.
     """
 
-    images: np.ndarray
-    labels: np.ndarray
-    positions: np.ndarray
+    images: Array
+    labels: Array
+    positions: Array
 
-    def take(self, indices):
+    def take(self, indices: np.ndarray | slice) -> Samples:
         """Returns the samples at `indices`, in that order."""
         return Samples(*(field[indices] for field in self))
 
@@ -46,7 +50,14 @@ class SampleBuffer(keras.layers.Layer):
         **kwargs: as for `keras.layers.Layer`.
     """
 
-    def __init__(self, capacity, sample_shape, sample_dtype="uint8", spare_rows=0, **kwargs):
+    def __init__(
+        self,
+        capacity: int,
+        sample_shape: Sequence[int],
+        sample_dtype: str = "uint8",
+        spare_rows: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if capacity < 1:
             raise ValueError(f"capacity must be at least 1, got {capacity}.")
@@ -63,14 +74,14 @@ class SampleBuffer(keras.layers.Layer):
         self.built = True
 
     @property
-    def columns(self):
+    def columns(self) -> Samples:
         """The three weights that hold a sample each row, in the order of `Samples`."""
         return Samples(self.images, self.labels, self.positions)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return int(self.count.numpy())
 
-    def append(self, samples):
+    def append(self, samples: Samples) -> None:
         """Writes a batch behind the rows in use; works inside a graph.
 
         Args:
@@ -88,16 +99,16 @@ class SampleBuffer(keras.layers.Layer):
             column.assign(tf.tensor_scatter_nd_update(column.value, rows, tf.cast(new, column.dtype)))
         self.count.assign(self.count + num_new)
 
-    def in_use(self):
+    def in_use(self) -> Samples:
         """Returns the rows in use as `Samples` of tensors; works inside a graph."""
         return Samples(*(column.value[: self.count.value] for column in self.columns))
 
-    def read(self):
+    def read(self) -> Samples:
         """Returns a copy of the rows in use as `Samples` of NumPy arrays."""
         count = len(self)
         return Samples(*(column.numpy()[:count] for column in self.columns))
 
-    def add(self, samples):
+    def add(self, samples: Samples) -> None:
         """Writes samples behind the rows in use.
 
         Args:
@@ -115,7 +126,7 @@ class SampleBuffer(keras.layers.Layer):
             )
         self.append(Samples(*map(tf.convert_to_tensor, samples)))
 
-    def replace(self, rows, samples):
+    def replace(self, rows: ArrayLike, samples: Samples) -> None:
         """Overwrites rows in use; of several samples for one row the last stays.
 
         Args:
@@ -133,7 +144,7 @@ class SampleBuffer(keras.layers.Layer):
             values[rows] = new
             column.assign(values)
 
-    def offer(self, samples, num_seen, capacity, rng):
+    def offer(self, samples: Samples, num_seen: int, capacity: int, rng: np.random.Generator) -> None:
         """Lets samples in by reservoir sampling: all ever offered have an equal chance to be held.
 
         Args:
@@ -148,7 +159,7 @@ class SampleBuffer(keras.layers.Layer):
         slots, samples = slots[num_free:], samples.take(slice(num_free, None))
         self.replace(slots[slots >= 0], samples.take(slots >= 0))
 
-    def pop(self, indices):
+    def pop(self, indices: np.ndarray) -> Samples:
         """Takes samples out; the others close up and keep their order.
 
         Args:
@@ -163,21 +174,21 @@ class SampleBuffer(keras.layers.Layer):
         self.add(held.take(kept))
         return held.take(indices)
 
-    def clear(self):
+    def clear(self) -> None:
         """Forgets all samples; the pixels are overwritten too, not just no longer counted."""
         for column in (*self.columns, self.count):
             column.assign(tf.zeros(column.shape, column.dtype))
 
     @property
-    def num_bytes(self):
+    def num_bytes(self) -> int:
         """Bytes of the images in use; labels and positions serve evaluation and are not counted."""
         return len(self) * int(np.prod(self.sample_shape)) * np.dtype(self.sample_dtype).itemsize
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         for name, values in self.read()._asdict().items():
             store[name] = values
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: MutableMapping[str, Any]) -> None:
         samples = Samples(*(np.asarray(store[name]) for name in Samples._fields))
         if len(samples.positions) > self.num_rows:
             raise ValueError(
@@ -186,7 +197,7 @@ class SampleBuffer(keras.layers.Layer):
         self.clear()
         self.add(samples)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "capacity": self.capacity,

@@ -3,11 +3,18 @@
 import numpy as np
 
 from ocm_tf.errors import DivergedError
+from ocm_tf.types import ArrayLike
 
 SELECTIONS = ("similar", "dissimilar", "random")
 
 
-def select_samples(scores, selection="similar", threshold=None, max_selected=None, rng=None):
+def select_samples(
+    scores: ArrayLike,
+    selection: str = "similar",
+    threshold: float | None = None,
+    max_selected: int | None = None,
+    rng: np.random.Generator | None = None,
+) -> np.ndarray:
     """Chooses which short-term samples move to the long-term memory, best first  [OCM, Algorithm 2].
 
     `similar` keeps samples whose score is above the threshold, the highest first: the rule as published.
@@ -42,7 +49,7 @@ def select_samples(scores, selection="similar", threshold=None, max_selected=Non
     return order if threshold is None else order[scores[order] < threshold]
 
 
-def reservoir_slots(num_seen, capacity, num_new, rng):
+def reservoir_slots(num_seen: int, capacity: int, num_new: int, rng: np.random.Generator) -> np.ndarray:
     """Draws the slot of each newcomer in a reservoir that is a uniform sample of all seen  [Vitter 1985, Algorithm R].
 
     Args:

@@ -1,9 +1,14 @@
 """A memory that is a window over the newest part of the stream."""
 
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
 import keras
+import numpy as np
 import tensorflow as tf
 
 from ocm_tf.memory.sample_buffer import SampleBuffer, Samples
+from ocm_tf.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -19,7 +24,9 @@ class SlidingMemory(SampleBuffer):
         **kwargs: as for `SampleBuffer`.
     """
 
-    def __init__(self, capacity, sample_shape, batch_size, held_back=0, **kwargs):
+    def __init__(
+        self, capacity: int, sample_shape: Sequence[int], batch_size: int, held_back: int = 0, **kwargs: Any
+    ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}.")
         if held_back < 0 or 2 * held_back > capacity:
@@ -32,11 +39,11 @@ class SlidingMemory(SampleBuffer):
                                              initializer=keras.initializers.Constant(held_back))  # fmt: skip
 
     @property
-    def is_full(self):
+    def is_full(self) -> bool:
         """Whether there are more samples than `capacity`, so that some have to go before the next batch."""
         return len(self) > self.capacity
 
-    def observe(self, images, labels):
+    def observe(self, images: Tensor, labels: Tensor) -> None:
         """Takes in an arriving batch; works inside a graph.
 
         Args:
@@ -53,13 +60,13 @@ class SlidingMemory(SampleBuffer):
         self.append(Samples(images, labels, positions))
         self.num_seen.assign(self.num_seen + tf.cast(num_new, tf.int64))
 
-    def gather(self):
+    def gather(self) -> Samples:
         """Returns what training may see as `Samples` of tensors, oldest first; works inside a graph."""
         count, held_back = self.count.value, self.num_held_back.value
         num_given = tf.where(count > held_back, count - held_back, count)
         return Samples(*(column[:num_given] for column in self.in_use()))
 
-    def newest(self, num_samples, skip=0):
+    def newest(self, num_samples: int, skip: int = 0) -> Samples:
         """Returns a copy of the newest samples, oldest first.
 
         Args:
@@ -74,24 +81,24 @@ class SlidingMemory(SampleBuffer):
         stop = len(self) - skip
         return self.read().take(slice(stop - num_samples, stop))
 
-    def drop_oldest(self, num_samples):
+    def drop_oldest(self, num_samples: int) -> None:
         """Forgets the oldest samples."""
-        self.pop(range(min(num_samples, len(self))))
+        self.pop(np.arange(min(num_samples, len(self))))
 
-    def release(self):
+    def release(self) -> None:
         """Gives training all samples from now on."""
         self.num_held_back.assign(0)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         super().save_own_variables(store)
         store["num_seen"], store["num_held_back"] = self.num_seen.numpy(), self.num_held_back.numpy()
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: MutableMapping[str, Any]) -> None:
         super().load_own_variables(store)
         self.num_seen.assign(store["num_seen"][()])
         self.num_held_back.assign(store["num_held_back"][()])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "batch_size": self.batch_size, "held_back": self.held_back}
         del config["spare_rows"]
         return config

@@ -1,11 +1,19 @@
 """The memory of what has come lately."""
 
+from __future__ import annotations
+
+from collections.abc import MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ocm_tf.memory.overflow_rules import OVERFLOW_POLICIES, kept_rows
 from ocm_tf.memory.sample_buffer import SampleBuffer
+
+if TYPE_CHECKING:
+    from ocm_tf.memory.sample_buffer import Samples
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -26,7 +34,15 @@ class TemporaryMemory(SampleBuffer):
         **kwargs: as for `SampleBuffer`.
     """
 
-    def __init__(self, capacity, sample_shape, batch_size, policy="recent_random", seed=None, **kwargs):
+    def __init__(
+        self,
+        capacity: int,
+        sample_shape: Sequence[int],
+        batch_size: int,
+        policy: str = "recent_random",
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         if not 1 <= batch_size <= capacity:
             raise ValueError(f"batch_size must lie in 1..capacity={capacity}, got {batch_size}.")
         if policy not in OVERFLOW_POLICIES:
@@ -42,16 +58,16 @@ class TemporaryMemory(SampleBuffer):
         self.num_discarded = counter("num_discarded")
 
     @property
-    def counters(self):
+    def counters(self) -> dict[str, keras.Variable]:
         """The weights that count: offered since the memory was empty, in the newest batch, discarded ever."""
         return {name: getattr(self, name) for name in ("num_offered", "num_newest", "num_discarded")}
 
     @property
-    def is_full(self):
+    def is_full(self) -> bool:
         """Whether the newest batch is beyond the capacity, so that samples are about to be discarded."""
         return len(self) > self.capacity
 
-    def append(self, samples):
+    def append(self, samples: Samples) -> None:
         """Cuts the memory back and writes a batch behind what stays; works inside a graph."""
         self.trim()
         super().append(samples)
@@ -59,7 +75,7 @@ class TemporaryMemory(SampleBuffer):
         self.num_newest.assign(num_new)
         self.num_offered.assign(self.num_offered + num_new)
 
-    def trim(self):
+    def trim(self) -> None:
         """Cuts the memory back to its capacity if it holds more; works inside a graph."""
         num_held = tf.identity(self.count.value)
         rows = tf.cond(
@@ -75,16 +91,16 @@ class TemporaryMemory(SampleBuffer):
         self.count.assign(num_kept)
         self.num_discarded.assign(self.num_discarded + num_held - num_kept)
 
-    def pop(self, indices):
+    def pop(self, indices: np.ndarray) -> Samples:
         counts = {name: int(counter.numpy()) for name, counter in self.counters.items()}
-        counts["num_newest"] -= np.count_nonzero(np.asarray(indices) >= len(self) - counts["num_newest"])
+        counts["num_newest"] -= int(np.count_nonzero(np.asarray(indices) >= len(self) - counts["num_newest"]))
         popped = super().pop(indices)
         # Taking samples out, as other rules do, leaves untouched what was offered and discarded.
         for name, counter in self.counters.items():
             counter.assign(counts[name])
         return popped
 
-    def restart(self, kept, num_moved=0):
+    def restart(self, kept: np.ndarray, num_moved: int = 0) -> None:
         """Empties the memory but for some samples, and counts the offered ones anew.
 
         Args:
@@ -97,22 +113,22 @@ class TemporaryMemory(SampleBuffer):
         self.add(held.take(kept))
         self.num_discarded.assign(num_discarded)
 
-    def clear(self):
+    def clear(self) -> None:
         super().clear()
         for counter in self.counters.values():
             counter.assign(0)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         super().save_own_variables(store)
         for name, counter in self.counters.items():
             store[name] = counter.numpy()
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: MutableMapping[str, Any]) -> None:
         super().load_own_variables(store)
         for name, counter in self.counters.items():
             counter.assign(int(store[name][()]))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"batch_size": self.batch_size, "policy": self.policy, "seed": self.seed}
         config = {**super().get_config(), **own}
         del config["spare_rows"]

@@ -1,8 +1,13 @@
 """Frozen copies of a layer's weights, stacked."""
 
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+from ocm_tf.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -18,13 +23,13 @@ class WeightBank(keras.layers.Layer):
         **kwargs: as for `keras.layers.Layer`.
     """
 
-    def __init__(self, capacity, **kwargs):
+    def __init__(self, capacity: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if capacity < 0:
             raise ValueError(f"capacity must not be negative, got {capacity}.")
         self.capacity = capacity
 
-    def allocate(self, variables):
+    def allocate(self, variables: Sequence[keras.Variable]) -> None:
         """Makes one stack for each variable of the templates, of its shape and dtype."""
         self.count = self.add_weight(name="count", shape=(), dtype="int32", initializer="zeros", trainable=False)
         self.stacks = [
@@ -39,10 +44,10 @@ class WeightBank(keras.layers.Layer):
         ]
         self.built = True
 
-    def __len__(self):
+    def __len__(self) -> int:
         return int(self.count.numpy())
 
-    def store(self, variables):
+    def store(self, variables: Sequence[keras.Variable]) -> None:
         """Puts aside a copy of the templates' variables, in the order of `allocate`.
 
         Raises:
@@ -55,22 +60,22 @@ class WeightBank(keras.layers.Layer):
             stack.value[index].assign(tf.convert_to_tensor(variable))
         self.count.assign(index + 1)
 
-    def clear(self):
+    def clear(self) -> None:
         """Gives up all copies, so that the next one is stored in the first place."""
         self.count.assign(0)
 
-    def read(self, index):
+    def read(self, index: Tensor) -> list[Tensor]:
         """Returns the weights of copy `index` (an int or an int tensor) as tensors; works inside a graph."""
         # A gather copies one row. `stack.value[index]` copies the whole stack first, once `store` has written to it.
         return [tf.gather(stack.value, index) for stack in self.stacks]
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         count = len(self)
         store["count"] = np.int32(count)
         for i, stack in enumerate(self.stacks):
             store[f"stack_{i}"] = stack.numpy()[:count]
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: MutableMapping[str, Any]) -> None:
         count = int(store["count"][()])
         if count > self.capacity:
             raise ValueError(f"The file holds {count} frozen components, the model has room for {self.capacity}.")
@@ -80,5 +85,5 @@ class WeightBank(keras.layers.Layer):
             stack.assign(values)
         self.count.assign(count)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "capacity": self.capacity}
