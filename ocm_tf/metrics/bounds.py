@@ -12,11 +12,13 @@ import math
 import tensorflow as tf
 from keras import ops
 
+from ocm_tf.types import Tensor
+
 # Products of this many probabilities, each at least one half, stay far above the smallest float32 (2**-126).
 _MAX_PRODUCT = 112
 
 
-def elbo(log_weights, axis=0):
+def elbo(log_weights: Tensor, axis: int = 0) -> Tensor:
     """Computes the evidence lower bound as the mean of the log importance weights.
 
     elbo = mean_k(log_weights)  [Kingma and Welling, Eq. 2, estimated with K draws]
@@ -31,7 +33,7 @@ def elbo(log_weights, axis=0):
     return ops.mean(log_weights, axis=axis)
 
 
-def importance_weighted_bound(log_weights, axis=0):
+def importance_weighted_bound(log_weights: Tensor, axis: int = 0) -> Tensor:
     """Computes the importance-weighted bound (IWAE, IWVAE).
 
     bound = logsumexp_k(log_weights) - log(K)  [Burda, Grosse and Salakhutdinov, Eq. 8]
@@ -47,7 +49,7 @@ def importance_weighted_bound(log_weights, axis=0):
     return ops.logsumexp(log_weights, axis=axis) - ops.log(num_samples)
 
 
-def gaussian_kl(z_mean, z_std):
+def gaussian_kl(z_mean: Tensor, z_std: Tensor) -> Tensor:
     """Computes the KL divergence of a diagonal Gaussian from the unit Gaussian, in nats.
 
     kl = 0.5 * sum(z_std**2 + z_mean**2 - 1 - 2 * log(z_std))  [Kingma and Welling, Eq. 10]
@@ -67,7 +69,7 @@ def gaussian_kl(z_mean, z_std):
     return 0.5 * ops.sum(ops.square(z_std) + ops.square(z_mean) - 1.0 - 2.0 * ops.log(z_std), axis=-1)
 
 
-def sampled_kl(latents, noise, z_std):
+def sampled_kl(latents: Tensor, noise: Tensor, z_std: Tensor) -> Tensor:
     """Computes the one-draw Monte Carlo estimate of the KL divergence, in nats.
 
     kl = log q(z|x) - log p(z) = sum(0.5 * latents**2 - 0.5 * noise**2 - log(z_std)),
@@ -85,7 +87,7 @@ def sampled_kl(latents, noise, z_std):
     return squares - ops.sum(ops.log(z_std), axis=-1)[:, None]
 
 
-def gaussian_log_likelihood(images, means, std=2.0**-0.5):
+def gaussian_log_likelihood(images: Tensor, means: Tensor, std: float = 2.0**-0.5) -> Tensor:
     """Computes the log-density of images under a Gaussian of fixed standard deviation, in nats.
 
     With std = 1/sqrt(2), as in the paper's theory, this is -sum((x - mean)**2) - 0.5 * D * log(pi).
@@ -103,7 +105,7 @@ def gaussian_log_likelihood(images, means, std=2.0**-0.5):
     return -0.5 * squares / std**2 - constant
 
 
-def bernoulli_log_likelihood(images, logits):
+def bernoulli_log_likelihood(images: Tensor, logits: Tensor) -> Tensor:
     """Computes the log-probability of images under independent Bernoulli pixels, in nats.
 
     log p(x|z) = sum_d(x_d * logit_d - softplus(logit_d))

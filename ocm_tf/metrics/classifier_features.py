@@ -1,8 +1,12 @@
 """Features of a small classifier trained on a data set's own images, where no Inception network is at hand."""
 
+from typing import Self
+
 import keras
 import numpy as np
 import tensorflow as tf
+
+from ocm_tf.types import PathLike
 
 # Raise it whenever what is trained changes: networks kept on disk are told by it.
 RECIPE_VERSION = 1
@@ -23,11 +27,11 @@ class ClassifierFeatures:
         network: `keras.Model` as `train` makes it, from images to `[features, probabilities]`.
     """
 
-    def __init__(self, network):
+    def __init__(self, network: keras.Model) -> None:
         self.network = network
 
     @classmethod
-    def train(cls, images, labels, num_classes):
+    def train(cls, images: np.ndarray, labels: np.ndarray, num_classes: int) -> Self:
         """Trains the classifier by a fixed recipe: the same images give the same network.
 
         Three convolutions of stride 2, one dense layer, Adam with a cosine schedule, at most 2,000 steps of 128
@@ -56,15 +60,15 @@ class ClassifierFeatures:
         return cls(network)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: PathLike) -> Self:
         """Loads a network that `save` wrote."""
         return cls(keras.saving.load_model(path))
 
-    def save(self, path):
+    def save(self, path: PathLike) -> None:
         """Saves the network as a `.keras` file."""
         self.network.save(path)
 
-    def __call__(self, images, batch_size=500):
+    def __call__(self, images: np.ndarray, batch_size: int = 500) -> tuple[np.ndarray, np.ndarray]:
         """Computes features and probabilities.
 
         Args:

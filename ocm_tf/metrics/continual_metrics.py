@@ -6,8 +6,10 @@ the diagonal, on what was not learned yet, may be nan where nobody measured them
 
 import numpy as np
 
+from ocm_tf.types import ArrayLike
 
-def average_accuracy(accuracies):
+
+def average_accuracy(accuracies: ArrayLike) -> float:
     """Computes the mean accuracy over all experiences after the last one.
 
     average_accuracy = mean(accuracies[-1])
@@ -25,7 +27,7 @@ def average_accuracy(accuracies):
     return float(_checked(accuracies)[-1].mean())
 
 
-def learning_accuracy(accuracies):
+def learning_accuracy(accuracies: ArrayLike) -> float:
     """Computes the mean accuracy on each experience directly after learning it.
 
     learning_accuracy = mean(diag(accuracies))
@@ -35,7 +37,7 @@ def learning_accuracy(accuracies):
     return float(np.diag(_checked(accuracies)).mean())
 
 
-def average_incremental_accuracy(accuracies):
+def average_incremental_accuracy(accuracies: ArrayLike) -> float:
     """Computes the mean, over time, of the mean accuracy on the experiences learned so far.
 
     average_incremental_accuracy = mean over i of mean(accuracies[i, :i + 1])
@@ -46,7 +48,7 @@ def average_incremental_accuracy(accuracies):
     return float(np.mean([row[: i + 1].mean() for i, row in enumerate(accuracies)]))
 
 
-def forgetting(accuracies, reference="learned"):
+def forgetting(accuracies: ArrayLike, reference: str = "learned") -> float:
     """Computes by how much the accuracies on earlier experiences are lower in the end than they were.
 
     forgetting = mean over j < T - 1 of (reference_j - accuracies[T - 1, j])
@@ -75,7 +77,7 @@ def forgetting(accuracies, reference="learned"):
     return float((references - accuracies[-1, :-1]).mean())
 
 
-def backward_transfer(accuracies):
+def backward_transfer(accuracies: ArrayLike) -> float:
     """Computes by how much later experiences raised the accuracies on earlier ones.
 
     backward_transfer = mean over j < T - 1 of (accuracies[T - 1, j] - accuracies[j, j])  [Lopez-Paz and Ranzato 2017]
@@ -92,7 +94,7 @@ def backward_transfer(accuracies):
     return -forgetting(accuracies)
 
 
-def forward_transfer(accuracies, baselines=0.0):
+def forward_transfer(accuracies: ArrayLike, baselines: ArrayLike = 0.0) -> float:
     """Computes how well the next experience is done before it is learned, above a baseline.
 
     forward_transfer = mean over j > 0 of (accuracies[j - 1, j] - baselines[j])  [Lopez-Paz and Ranzato 2017]
@@ -119,7 +121,7 @@ def forward_transfer(accuracies, baselines=0.0):
     return float((zero_shot - np.broadcast_to(baselines, len(accuracies))[1:]).mean())
 
 
-def _checked(accuracies, least=1):
+def _checked(accuracies: ArrayLike, least: int = 1) -> np.ndarray:
     accuracies = np.asarray(accuracies, np.float64)
     if accuracies.ndim != 2 or accuracies.shape[0] != accuracies.shape[1] or len(accuracies) < least:
         raise ValueError(

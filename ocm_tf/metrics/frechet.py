@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from ocm_tf.types import ArrayLike
 
-def frechet_distance(features_a, features_b):
+
+def frechet_distance(features_a: ArrayLike, features_b: ArrayLike) -> float:
     """Computes the squared Frechet distance between the Gaussians fitted to two sets of features.
 
     distance = |mean_a - mean_b|**2 + trace(cov_a + cov_b - 2 * (cov_a cov_b)**(1/2))  [Dowson and Landau 1982]

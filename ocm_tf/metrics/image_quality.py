@@ -6,13 +6,15 @@ Images are float tensors of shape `(batch, height, width, channels)` with values
 import tensorflow as tf
 from keras import ops
 
+from ocm_tf.types import Tensor
+
 # The window of Wang et al. 2004: 11 pixels wide, a Gaussian of standard deviation 1.5.
 _WINDOW = 11
 # 100 dB: an exact copy would have no finite value.
 _LEAST_SQUARE = 1e-10
 
 
-def mse(images, reconstructions):
+def mse(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Computes the mean squared error over the pixels and channels of each image.
 
     Args:
@@ -29,7 +31,7 @@ def mse(images, reconstructions):
     return ops.mean(ops.square(images - reconstructions), axis=(1, 2, 3))
 
 
-def psnr(images, reconstructions):
+def psnr(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Computes the peak signal-to-noise ratio of each image, in decibels, at most 100.
 
     psnr = -10 * log10(mse)
@@ -46,7 +48,7 @@ def psnr(images, reconstructions):
     return -10.0 * ops.log10(ops.maximum(mse(images, reconstructions), _LEAST_SQUARE))
 
 
-def ssim(images, reconstructions):
+def ssim(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Computes the structural similarity of each image, the mean over windows and channels  [Wang et al. 2004].
 
     Images below 11 pixels have a window of their own size, or one less if that is even.

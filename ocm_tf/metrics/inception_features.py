@@ -1,11 +1,14 @@
 """Features of an Inception network whose weights the user has."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from ocm_tf.errors import UserError
+from ocm_tf.types import PathLike
 
 _SIDE = 299
 
@@ -25,7 +28,7 @@ class InceptionFeatures:
         UserError: if the file is missing or holds no such weights.
     """
 
-    def __init__(self, weights, image_shape):
+    def __init__(self, weights: PathLike, image_shape: Sequence[int]) -> None:
         weights = Path(weights).expanduser()
         if not weights.is_file():
             raise UserError(f"there is no file of Inception weights at {weights}")
@@ -47,7 +50,7 @@ class InceptionFeatures:
         pooled = keras.Model(network.input, [network.get_layer("avg_pool").output, network.output])
         self.network = keras.Model(inputs, pooled(hidden))
 
-    def __call__(self, images, batch_size=32):
+    def __call__(self, images: np.ndarray, batch_size: int = 32) -> tuple[np.ndarray, np.ndarray]:
         """Computes features and probabilities.
 
         Args:

@@ -3,8 +3,10 @@
 import numpy as np
 from scipy.special import rel_entr
 
+from ocm_tf.types import ArrayLike
 
-def inception_score(probabilities, num_splits=10):
+
+def inception_score(probabilities: ArrayLike, num_splits: int = 10) -> tuple[float, float]:
     """Computes the inception score: high where each image is surely of one class and all classes occur.
 
     score = exp(mean_x(KL(p(y|x) || mean_x(p(y|x)))))  [Salimans et al. 2016, section 4]

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def incremental_summary(accuracies, base_accuracies):
+def incremental_summary(accuracies: np.ndarray, base_accuracies: np.ndarray) -> dict[str, float]:
     """Sums up the accuracies after each phase.
 
     average = mean(accuracies), the first phase included; last = accuracies[-1]; forgetting = base_accuracies[0] -
