@@ -1,14 +1,22 @@
 """Experiences that bring new classes."""
 
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ocm_tf.streams.experience import Experience
 from ocm_tf.streams.experience_split import ExperienceSplit
+from ocm_tf.types import ArrayLike
+
+if TYPE_CHECKING:
+    from ocm_tf.data.dataset import Dataset
 
 
-def shuffled_class_order(num_classes, seed=1993):
+def shuffled_class_order(num_classes: int, seed: int = 1993) -> np.ndarray:
     """Shuffles the labels with NumPy's legacy generator: the order that iCaRL, LUCIR and Mnemonics share.
 
     Args:
@@ -23,7 +31,7 @@ def shuffled_class_order(num_classes, seed=1993):
     return order
 
 
-def drawn_class_labels(num_classes=1000, num_drawn=100, seed=1993):
+def drawn_class_labels(num_classes: int = 1000, num_drawn: int = 100, seed: int = 1993) -> np.ndarray:
     """Draws the classes of ImageNet-Subset among the sorted ones of ImageNet, with NumPy's legacy generator.
 
     Args:
@@ -42,7 +50,7 @@ def drawn_class_labels(num_classes=1000, num_drawn=100, seed=1993):
     return np.random.RandomState(seed).choice(num_classes, num_drawn, replace=False)
 
 
-def drawn_classes(dataset, num_drawn, seed=1993):
+def drawn_classes(dataset: Dataset, num_drawn: int, seed: int = 1993) -> Dataset:
     """Keeps the classes of a data set that `drawn_class_labels` draws, numbered in the order drawn.
 
     Args:
@@ -65,7 +73,9 @@ def drawn_classes(dataset, num_drawn, seed=1993):
     return dataclasses.replace(dataset, spec=dataclasses.replace(dataset.spec, class_names=names), **parts)
 
 
-def class_incremental_experiences(dataset, class_order, classes_per_experience):
+def class_incremental_experiences(
+    dataset: Dataset, class_order: ArrayLike, classes_per_experience: int | Sequence[int]
+) -> list[Experience]:
     """Cuts a data set into experiences of a few classes each.
 
     Labels are numbered anew, by the place of the class in `class_order`, so that those seen so far are always the first
@@ -87,7 +97,7 @@ def class_incremental_experiences(dataset, class_order, classes_per_experience):
     class_order, num_classes = np.asarray(class_order), dataset.spec.num_classes
     if class_order.shape != (num_classes,) or not np.array_equal(np.sort(class_order), np.arange(num_classes)):
         raise ValueError(f"class_order must hold each label from 0 to {num_classes - 1} once, got {class_order}.")
-    numbers = classes_per_experience
+    numbers: Any = classes_per_experience
     if np.ndim(numbers) == 0:
         if numbers < 1 or num_classes % numbers:
             raise ValueError(f"classes_per_experience must divide the {num_classes} classes, got {numbers}.")
@@ -104,6 +114,7 @@ def class_incremental_experiences(dataset, class_order, classes_per_experience):
             labels = place_of[split.labels]
             rows = np.flatnonzero((start <= labels) & (labels < end))
             parts.append(ExperienceSplit(split.images, labels, rows))
+        train, test = parts
         name = f"class {start}" if end == start + 1 else f"classes {start} to {end - 1}"
-        experiences.append(Experience(index, name, *parts, class_names))
+        experiences.append(Experience(index, name, train, test, class_names))
     return experiences

@@ -1,18 +1,34 @@
 """The benchmark runs of CORe50 as experiences."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ocm_tf.data.core50 import CATEGORIES, OBJECTS_PER_CATEGORY, SCENARIOS
 from ocm_tf.errors import UserError
 from ocm_tf.streams.experience import Experience
 from ocm_tf.streams.experience_split import ExperienceSplit
+from ocm_tf.types import Arrays
+
+if TYPE_CHECKING:
+    from ocm_tf.data.dataset import Dataset
 
 # The authors' reduced list holds every 20th test image too; with which one it begins was not found.
 _REDUCTION = 20
 LEVELS = ("object", "category")
 
 
-def core50_experiences(dataset, index, scenario="NI", run=0, level="object", reduced_test=False, num_train=None):
+def core50_experiences(
+    dataset: Dataset,
+    index: Arrays,
+    scenario: str = "NI",
+    run: int = 0,
+    level: str = "object",
+    reduced_test: bool = False,
+    num_train: int | None = None,
+) -> list[Experience]:
     """Makes the experiences of one run of a CORe50 scenario (Lomonaco and Maltoni 2017); no image is read yet.
 
     - NI: new instances, one session of all objects each.

@@ -3,7 +3,10 @@
 Both rearrange pixels, and both do so before any resizing. Every experience has all images, training and test alike.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
@@ -12,13 +15,22 @@ from ocm_tf.streams.experience import Experience
 from ocm_tf.streams.experience_split import ExperienceSplit
 from ocm_tf.streams.orders import evenly_spaced
 
+if TYPE_CHECKING:
+    from ocm_tf.data.dataset import Dataset
+
 # A pixel of the result that comes from none of the image.
 _OUTSIDE = -1
 # The seed of the released runs of Generative Latent Replay.
 _RELEASED_SEED = 43769
 
 
-def permuted_experiences(dataset, num_experiences=5, seed=_RELEASED_SEED, num_train=None, num_test=None):
+def permuted_experiences(
+    dataset: Dataset,
+    num_experiences: int = 5,
+    seed: int = _RELEASED_SEED,
+    num_train: int | None = None,
+    num_test: int | None = None,
+) -> list[Experience]:
     """Shuffles the pixels of all images, in each experience in a way of its own, the first one included.
 
     Source: Permuted MNIST of Avalanche, which Generative Latent Replay (Armstrong et al. 2022) uses.
@@ -43,7 +55,9 @@ def permuted_experiences(dataset, num_experiences=5, seed=_RELEASED_SEED, num_tr
     return _rearranged_experiences(dataset, names, permutations, num_train, num_test)
 
 
-def rotated_experiences(dataset, num_experiences=5, num_train=None, num_test=None):
+def rotated_experiences(
+    dataset: Dataset, num_experiences: int = 5, num_train: int | None = None, num_test: int | None = None
+) -> list[Experience]:
     """Turns all images counter-clockwise, in each experience by another angle, from 0 in equal steps to below 360.
 
     Source: Rotated MNIST of Generative Latent Replay (Armstrong et al. 2022).
@@ -77,7 +91,7 @@ def _rearranged_experiences(dataset, names, pixels, num_train, num_test):
     return experiences
 
 
-def pixel_permutations(num_pixels, num_permutations, seed):
+def pixel_permutations(num_pixels: int, num_permutations: int, seed: int) -> np.ndarray:
     """Draws permutations one after the other from NumPy's legacy generator, whose draws never change.
 
     Args:
@@ -96,7 +110,7 @@ def pixel_permutations(num_pixels, num_permutations, seed):
     return np.stack([generator.permutation(num_pixels) for _ in range(num_permutations)])
 
 
-def rotation_angles(num_angles):
+def rotation_angles(num_angles: int) -> np.ndarray:
     """Divides the full circle.
 
     angles = linspace(0, 360, num_angles + 1)[:-1]
@@ -119,7 +133,7 @@ def _check_number(num_experiences):
         raise ValueError(f"num_experiences must be at least 1, got {num_experiences}.")
 
 
-def rotated_pixels(height, width, angle):
+def rotated_pixels(height: int, width: int, angle: float) -> np.ndarray:
     """Computes which pixel each pixel of a rotated image shows: the nearest one, on a canvas of the same size.
 
     Args:
@@ -134,7 +148,7 @@ def rotated_pixels(height, width, angle):
     return ndimage.rotate(pixels, angle, reshape=False, order=0, mode="grid-constant", cval=_OUTSIDE).ravel()
 
 
-def rearranged(images, pixels):
+def rearranged(images: np.ndarray, pixels: np.ndarray) -> np.ndarray:
     """Moves the pixels of images.
 
     rearranged[n, p] = images[n, pixels[p]], or 0 where pixels[p] = -1

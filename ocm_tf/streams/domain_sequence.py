@@ -1,11 +1,13 @@
 """Streams of several domains, one after the other."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ocm_tf.streams.stream import Stream
 
 
-def domain_sequence(streams, name):
+def domain_sequence(streams: Sequence[Stream], name: str) -> Stream:
     """Joins streams into one in which each is a domain that follows the one before.
 
     The classes of different domains stay apart: labels count on from domain to domain, and each class is named after

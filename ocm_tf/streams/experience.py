@@ -26,7 +26,7 @@ class Experience:
     test: ExperienceSplit
     class_names: tuple[str, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.index < 0:
             raise ValueError(f"index must not be negative, got {self.index}.")
         for part, split in (("train", self.train), ("test", self.test)):

@@ -1,10 +1,12 @@
 """Images and labels of one part of an experience, made when they are asked for."""
 
 import weakref
+from collections.abc import Callable
 
 import numpy as np
 
 from ocm_tf.data import Split
+from ocm_tf.types import ArrayLike
 
 
 class ExperienceSplit:
@@ -28,7 +30,13 @@ class ExperienceSplit:
         ValueError: if the images are not uint8 of rank 4, no image is chosen, or the parts do not fit together.
     """
 
-    def __init__(self, images, labels, rows=None, transform=None):
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: ArrayLike,
+        rows: ArrayLike | None = None,
+        transform: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
         labels = np.asarray(labels)
         if images.dtype != np.uint8 or images.ndim != 4:
             raise ValueError(
@@ -44,18 +52,18 @@ class ExperienceSplit:
         self.labels = labels.astype(np.int64) if rows is None else labels[rows].astype(np.int64)
         if len(self.labels) == 0:
             raise ValueError("rows must choose at least one image, got none.")
-        self._made = None
+        self._made: weakref.ref[np.ndarray] | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, ...]:
         """`(height, width, channels)`, known without making the images."""
         return self._source.shape[1:]
 
     @property
-    def images(self):
+    def images(self) -> np.ndarray:
         """uint8 array of shape `(n, height, width, channels)`, the same one as long as it is held anywhere."""
         images = None if self._made is None else self._made()
         if images is None:
@@ -75,7 +83,7 @@ class ExperienceSplit:
             )
         return images
 
-    def load(self):
+    def load(self) -> Split:
         """Makes the images and keeps them.
 
         Returns:

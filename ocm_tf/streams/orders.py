@@ -1,11 +1,15 @@
 """Orders of arrival: from a data set's split to a stream."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from ocm_tf.data import Split
 from ocm_tf.streams.stream import Stream
+from ocm_tf.types import LabelledImages
 
 
-def class_sorted(split, class_names, name="class-sorted"):
+def class_sorted(split: LabelledImages, class_names: Sequence[str], name: str = "class-sorted") -> Stream:
     """Orders images by class, in the order of the data set within a class: one phase a class.
 
     The released density scripts of OCM use this order (10 phases), although their comments speak of five tasks.
@@ -23,7 +27,7 @@ def class_sorted(split, class_names, name="class-sorted"):
     return Stream(split.images, split.labels, starts, class_names, name, order)
 
 
-def as_stored(split, class_names, name="as-stored"):
+def as_stored(split: LabelledImages, class_names: Sequence[str], name: str = "as-stored") -> Stream:
     """Leaves images in the order of the data set, as a single phase.
 
     Args:
@@ -37,7 +41,13 @@ def as_stored(split, class_names, name="as-stored"):
     return Stream(split.images, split.labels, [0], class_names, name)
 
 
-def label_groups(split, class_names, classes_per_phase=2, seed=0, name="label-groups"):
+def label_groups(
+    split: LabelledImages,
+    class_names: Sequence[str],
+    classes_per_phase: int = 2,
+    seed: int | None = 0,
+    name: str = "label-groups",
+) -> Stream:
     """Cuts the data into phases of consecutive classes, by default shuffled inside each phase.
 
     With two classes a phase and ten classes this is the usual five-task split (0,1), (2,3), ...
@@ -59,7 +69,16 @@ def label_groups(split, class_names, classes_per_phase=2, seed=0, name="label-gr
     return Stream(split.images, split.labels, starts, class_names, name, order)
 
 
-def imbalanced(split, class_names, classes_per_phase, dominant, num_dominant, num_other, seed=0, name="imbalanced"):
+def imbalanced(
+    split: LabelledImages,
+    class_names: Sequence[str],
+    classes_per_phase: int,
+    dominant: int,
+    num_dominant: int,
+    num_other: int,
+    seed: int = 0,
+    name: str = "imbalanced",
+) -> Stream:
     """Cuts the data into phases of consecutive classes of which one has many more images than the others.
 
     Images are drawn without replacement from all of a phase's classes together, and come shuffled.
@@ -106,7 +125,15 @@ def _grouped_order(labels, classes_per_phase, seed):
     return order, np.flatnonzero(np.diff(np.sort(phases), prepend=-1))
 
 
-def shuffled(split, class_names, num_images=None, seed=0, name="shuffled", domain_names=None, class_domains=None):
+def shuffled(
+    split: LabelledImages,
+    class_names: Sequence[str],
+    num_images: int | None = None,
+    seed: int = 0,
+    name: str = "shuffled",
+    domain_names: Sequence[str] | None = None,
+    class_domains: np.ndarray | None = None,
+) -> Stream:
     """Shuffles everything together, for joint training: the upper bound of any memory.
 
     Args:
@@ -132,7 +159,7 @@ def shuffled(split, class_names, num_images=None, seed=0, name="shuffled", domai
     return Stream(split.images, split.labels, [0], class_names, name, order, domain_names, class_domains)
 
 
-def first_per_class(split, num_per_class):
+def first_per_class(split: Split, num_per_class: int | None) -> Split:
     """Returns the first images of each class, in the order of the data set.
 
     Args:
@@ -155,7 +182,7 @@ def first_per_class(split, num_per_class):
     return type(split)(split.images[order], split.labels[order])
 
 
-def hold_out(split, every=10):
+def hold_out(split: Split, every: int = 10) -> tuple[Split, Split]:
     """Sets images of each class aside, for choosing settings without the test images.
 
     Args:
@@ -168,10 +195,11 @@ def hold_out(split, every=10):
     held_out = np.zeros(len(split.labels), bool)
     for label in np.unique(split.labels):
         held_out[np.flatnonzero(split.labels == label)[::every]] = True
-    return tuple(type(split)(split.images[rows], split.labels[rows]) for rows in (~held_out, held_out))
+    kept, aside = (type(split)(split.images[rows], split.labels[rows]) for rows in (~held_out, held_out))
+    return kept, aside
 
 
-def evenly_spaced(split, num_images):
+def evenly_spaced(split: Split, num_images: int | None) -> Split:
     """Returns images at equal distances in the order of the data set, such that none of its parts is left out.
 
     Args:

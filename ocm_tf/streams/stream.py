@@ -1,8 +1,16 @@
 """A task-free stream: batches of images, read once, with nothing said about phases and their boundaries."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+from ocm_tf.types import ArrayLike
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 class StreamTruth(NamedTuple):
@@ -23,7 +31,7 @@ class StreamTruth(NamedTuple):
     class_domains: np.ndarray
 
     @property
-    def domain_starts(self):
+    def domain_starts(self) -> np.ndarray:
         """Positions at which a domain begins, an int array; only 0 where domains are mixed."""
         domains, starts = self.class_domains[self.labels], self.phase_starts
         return starts[(starts == 0) | (domains[starts] != domains[starts - 1])]
@@ -55,15 +63,15 @@ class Stream:
 
     def __init__(
         self,
-        images,
-        labels,
-        phase_starts,
-        class_names,
-        name,
-        order=None,
-        domain_names=None,
-        class_domains=None,
-    ):
+        images: ArrayLike,
+        labels: ArrayLike,
+        phase_starts: ArrayLike,
+        class_names: Sequence[str],
+        name: str,
+        order: ArrayLike | None = None,
+        domain_names: Sequence[str] | None = None,
+        class_domains: ArrayLike | None = None,
+    ) -> None:
         images, labels = np.asarray(images), np.asarray(labels)
         if images.dtype != np.uint8 or images.ndim != 4:
             raise ValueError(
@@ -85,22 +93,24 @@ class Stream:
         self._images, self._order, self.name = images, order, name
         self.truth = StreamTruth(labels[order], starts, tuple(class_names), domain_names, class_domains)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._order)
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, ...]:
         return self._images.shape[1:]
 
-    def images_at(self, positions):
+    def images_at(self, positions: np.ndarray | slice) -> np.ndarray:
         """Returns the images that arrive at the given positions, a uint8 array."""
         return self._images[self._order[positions]]
 
-    def num_batches(self, batch_size, drop_remainder=True):
+    def num_batches(self, batch_size: int, drop_remainder: bool = True) -> int:
         """Returns the number of batches of the single pass."""
         return len(self) // batch_size if drop_remainder else -(-len(self) // batch_size)
 
-    def batches(self, batch_size, start=0, drop_remainder=True, labelled=False):
+    def batches(
+        self, batch_size: int, start: int = 0, drop_remainder: bool = True, labelled: bool = False
+    ) -> tf.data.Dataset:
         """Returns the stream as a `tf.data.Dataset` of image batches, to be read once by `fit(..., epochs=1)`.
 
         Args:
