@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from ocm_tf.data.catalogue import CATALOGUE
 from ocm_tf.data.preparation import available, prepare
@@ -37,7 +38,7 @@ examples:
 """
 
 
-def make_parser():
+def make_parser() -> argparse.ArgumentParser:
     """Makes the parser of the command line."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
@@ -64,7 +65,7 @@ def make_parser():
     return parser
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line.
 
     Args:

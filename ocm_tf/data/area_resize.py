@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def area_weights(size, new_size):
+def area_weights(size: int, new_size: int) -> np.ndarray:
     """Computes how much of each old pixel each new pixel covers along one axis.
 
     weights[i, j] = overlap of [i, i + 1] * size / new_size with [j, j + 1], rows scaled to sum to 1
@@ -23,7 +23,7 @@ def area_weights(size, new_size):
     return (np.maximum(overlap, 0) * new_size / size).astype(np.float32)
 
 
-def area_resize(images, height, width):
+def area_resize(images: np.ndarray, height: int, width: int) -> np.ndarray:
     """Shrinks images by averaging over the area that each new pixel covers.
 
     Args:

@@ -11,6 +11,8 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -26,7 +28,7 @@ _INDEX = "index.json"
 MAX_IN_MEMORY = 2**30
 
 
-def load_arrays(path):
+def load_arrays(path: Path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[str, ...]] | None:
     """Loads the arrays kept beside a stored data set, memory-mapped.
 
     Args:
@@ -46,16 +48,17 @@ def load_arrays(path):
             if any(_sha256(folder / name) != digest for name, digest in files):
                 return None
             # As plain arrays, since the class of memory-mapped ones spreads to all that is computed from them.
-            arrays[split] = tuple(
+            images, labels = (
                 np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False)) for name, _ in files
             )
+            arrays[split] = images, labels
         return arrays, tuple(index["class_names"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 @contextlib.contextmanager
-def allocating(path):
+def allocating(path: Path) -> Iterator[Callable[..., np.ndarray]]:
     """Gives a function that allocates arrays for a data set: very large ones in files beside it.
 
     Args:
@@ -83,7 +86,7 @@ def allocating(path):
         yield allocate
 
 
-def save_arrays(path, arrays, class_names):
+def save_arrays(path: Path, arrays: Mapping[str, tuple[np.ndarray, np.ndarray]], class_names: Sequence[str]) -> None:
     """Keeps arrays beside a stored data set, whole or not at all; does nothing where it cannot write.
 
     Args:
@@ -94,7 +97,7 @@ def save_arrays(path, arrays, class_names):
     with contextlib.suppress(OSError), unfinished_folder(path) as unfinished:
         folder = unfinished / FOLDER
         folder.mkdir()
-        files = {}
+        files: dict[str, list] = {}
         for split, pair in arrays.items():
             files[split] = []
             for kind, array in zip(("images", "labels"), pair, strict=True):

@@ -127,7 +127,7 @@ _ENTRIES = (
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}
 
 
-def find_entry(name):
+def find_entry(name: str) -> CatalogueEntry:
     """Finds the catalogue entry of a name.
 
     Args:

@@ -1,5 +1,7 @@
 """CelebA as TFDS stores it, shrunk to 64x64 and labelled by one attribute."""
 
+from typing import Any
+
 import numpy as np
 
 from ocm_tf.data.area_resize import area_resize
@@ -12,7 +14,7 @@ SIZE = 64
 ATTRIBUTE = "Male"
 
 
-def read_celeb_a(builder):
+def read_celeb_a(builder: Any) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[str, ...]]:
     """Reads CelebA in batches, so that the images of full size are never all in memory.
 
     Args:
@@ -42,7 +44,7 @@ def _read_split(builder, split):
     return images, labels
 
 
-def shrink(images):
+def shrink(images: np.ndarray) -> np.ndarray:
     """Crops the 178x178 square in the middle and shrinks it to 64x64 by area averaging.
 
     Args:

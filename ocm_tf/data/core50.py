@@ -4,8 +4,13 @@ The identity of an image is its path, `s<session>/o<object>/C_<session>_<object>
 in a file list, which some lists number anew in each run (Lomonaco and Maltoni 2017).
 """
 
+from __future__ import annotations
+
 import io
 import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +21,10 @@ from ocm_tf.data.file_source import FileSource
 from ocm_tf.data.tfds_access import import_tfds
 from ocm_tf.errors import UserError
 from ocm_tf.quiet import import_tensorflow
+from ocm_tf.types import Arrays
+
+if TYPE_CHECKING:
+    from ocm_tf.data.catalogue_entry import CatalogueEntry
 
 CATEGORIES = (
     "plug_adapter",
@@ -66,7 +75,7 @@ _LIST = re.compile(rf"(?:.*/)?({'|'.join(_FOLDERS)})/run(\d+)/train_batch_(\d+)_
 _LINE = re.compile(rf"^(?:\S*/)?{_PATH}[ \t]+\d+[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 
-def read_core50_files(path, entry):
+def read_core50_files(path: Path, entry: CatalogueEntry) -> ExampleSource:
     """Finds the images and file lists of CORe50 in files a user has; the images are read when they are stored.
 
     Args:
@@ -177,7 +186,7 @@ def _parse_list(content, title):
     return _identities(parts, title)
 
 
-def make_index(train, test, lists):
+def make_index(train: np.ndarray, test: np.ndarray, lists: Mapping[tuple[str, int, int], np.ndarray]) -> Arrays:
     """Makes the arrays that tell where and when an image was taken and in which order each benchmark run shows it.
 
     Args:
@@ -200,7 +209,7 @@ def make_index(train, test, lists):
         "test_frames": test[:, 2],
     }
     codes = _codes(train)
-    runs = {}
+    runs: dict[tuple[str, int], list[int]] = {}
     for scenario, run, batch in sorted(lists):
         runs.setdefault((scenario, run), []).append(batch)
     for (scenario, run), batches in runs.items():

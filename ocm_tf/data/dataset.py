@@ -28,7 +28,7 @@ class Dataset:
     spec: DatasetSpec
     allow_empty_classes: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, split in (("train", self.train), ("test", self.test)):
             if split.images.shape[1:] != self.spec.image_shape:
                 raise ValueError(

@@ -26,7 +26,7 @@ class DatasetSpec:
     licence: str
     note: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         # Frozen, so lists (from JSON, say) are turned into tuples the long way.
         object.__setattr__(self, "image_shape", tuple(int(size) for size in self.image_shape))
         object.__setattr__(self, "class_names", tuple(str(name) for name in self.class_names))
@@ -40,6 +40,6 @@ class DatasetSpec:
             raise ValueError("class_names must differ from each other")
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)

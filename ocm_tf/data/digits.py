@@ -12,7 +12,7 @@ NUM_TRAIN = 1500
 _LARGEST = 16
 
 
-def load_digits_dataset():
+def load_digits_dataset() -> Dataset:
     """Loads the digits in a fixed split of 1,500 training and 297 test images.
 
     Returns:

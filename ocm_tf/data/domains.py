@@ -1,11 +1,20 @@
 """Several data sets by one name, joined by "+": the domains of a stream, in the order in which they come."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 from ocm_tf.data.loading import load, user_path
 from ocm_tf.data.preparation import is_prepared, prepare
 from ocm_tf.errors import UserError
+from ocm_tf.types import PathLike
+
+if TYPE_CHECKING:
+    from ocm_tf.data.dataset import Dataset
 
 
-def domain_names(name):
+def domain_names(name: str) -> tuple[str, ...]:
     """Separates the names of the data sets in `"mnist+fashion_mnist"`.
 
     Args:
@@ -37,7 +46,9 @@ def _is_user_path(name):
         return False
 
 
-def load_domains(name, data_dir=None, report=None):
+def load_domains(
+    name: str, data_dir: PathLike | None = None, report: Callable[[str], None] | None = None
+) -> list[Dataset]:
     """Loads one or more data sets, and prepares those that are not there yet.
 
     Args:
@@ -63,7 +74,7 @@ def load_domains(name, data_dir=None, report=None):
     return datasets
 
 
-def describe_sources(datasets):
+def describe_sources(datasets: Sequence[Dataset]) -> str:
     """Says in one line where each data set came from and how many images it has.
 
     Args:

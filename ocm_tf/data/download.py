@@ -1,5 +1,7 @@
 """Downloads that go on where they stopped and are checked by MD5."""
 
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import http.client
@@ -7,6 +9,8 @@ import os
 import re
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from pathlib import Path
 
 from ocm_tf.errors import UserError
 
@@ -28,12 +32,12 @@ class Download:
     md5: str
 
     @property
-    def file_name(self):
+    def file_name(self) -> str:
         """Last part of the address."""
         return self.url.rsplit("/", 1)[-1]
 
 
-def fetch(download, folder, report, seconds=STALL_SECONDS):
+def fetch(download: Download, folder: Path, report: Callable[[str], None], seconds: float = STALL_SECONDS) -> Path:
     """Downloads a file unless it is there; what an earlier attempt left in `NAME.part` is not fetched again.
 
     Args:

@@ -5,6 +5,7 @@ import os
 import pathlib
 import zipfile
 import zlib
+from typing import Self
 
 from ocm_tf.errors import UserError
 
@@ -25,7 +26,7 @@ class FileSource:
         UserError: if it is missing or is neither.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: pathlib.Path) -> None:
         self.path = pathlib.Path(path)
         self.title = str(path)
         self._archive = None
@@ -41,14 +42,14 @@ class FileSource:
                 f"{path} is neither a folder nor a whole zip archive ({error}): fetch or copy it again"
             ) from error
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self._archive is not None:
             self._archive.close()
 
-    def names(self):
+    def names(self) -> list[str]:
         """Lists the relative names of the files, with `/` between parts, sorted; hidden files are left out."""
         if self._archive is not None:
             names = [info.filename for info in self._archive.infolist() if not info.is_dir()]
@@ -60,7 +61,7 @@ class FileSource:
             ]
         return sorted({name for name in names if not _is_hidden(name)})
 
-    def read(self, name):
+    def read(self, name: str) -> bytes:
         """Reads one file whole.
 
         Args:

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import math
 import zlib
+from typing import BinaryIO
 
 import numpy as np
 
@@ -17,7 +18,9 @@ MAX_VALUES = 2**30
 _CHUNK = 2**20
 
 
-def read_idx(stream, name, rank, num_bytes=None):
+def read_idx(
+    stream: BinaryIO | gzip.GzipFile, name: str, rank: int, num_bytes: int | None = None
+) -> tuple[np.ndarray, str]:
     """Reads one IDX file of unsigned bytes, checking its header before any memory is taken.
 
     Args:
@@ -75,12 +78,12 @@ def _wrong_length(name, shape, expected, found):
     )
 
 
-def open_gzip(stream):
+def open_gzip(stream: BinaryIO) -> gzip.GzipFile:
     """Opens a compressed binary stream for reading."""
     return gzip.GzipFile(fileobj=stream, mode="rb")
 
 
-def idx_sha256(array):
+def idx_sha256(array: np.ndarray) -> str:
     """Computes the SHA-256 that an array would have as an IDX file.
 
     Args:

@@ -2,6 +2,8 @@
 
 import io
 import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -20,7 +22,7 @@ _LAYOUT = "train/<class>/*.png and test/<class>/*.png (or .jpg), itself or insid
 _MODES = {"1": 1, "L": 1, "P": 3, "RGB": 3, "RGBA": 3, "LA": 1, "CMYK": 3, "YCbCr": 3}
 
 
-def read_image_tree(path, name, class_names=(), channels=None):
+def read_image_tree(path: Path, name: str, class_names: Sequence[str] = (), channels: int | None = None) -> Dataset:
     """Reads a folder or zip of images sorted by split and class.
 
     Labels follow `class_names` where the folders bear these names (whatever the case and punctuation); else
@@ -92,7 +94,9 @@ def _check_classes(files, split, found, folders):
         )
 
 
-def order_classes(folders, class_names=(), title="the folder"):
+def order_classes(
+    folders: Collection[str], class_names: Sequence[str] = (), title: str = "the folder"
+) -> tuple[dict[str, int], tuple[str, ...]]:
     """Decides which label each class folder stands for.
 
     Args:
@@ -149,7 +153,7 @@ def _decode_all(files, names, channels):
     return images
 
 
-def decode_image(content, title, channels=None):
+def decode_image(content: bytes, title: str, channels: int | None = None) -> np.ndarray:
     """Decodes a PNG or JPEG image.
 
     Args:

@@ -1,6 +1,9 @@
 """Loading of data sets by name."""
 
+from __future__ import annotations
+
 import pathlib
+from typing import TYPE_CHECKING
 
 from ocm_tf.data.catalogue import find_entry
 from ocm_tf.data.digits import load_digits_dataset
@@ -10,9 +13,13 @@ from ocm_tf.data.storage import find_stored, read_dataset, read_index
 from ocm_tf.data.tfds_access import find_data_dir
 from ocm_tf.data.transforms import apply_transform, split_transform
 from ocm_tf.errors import UserError
+from ocm_tf.types import Arrays, PathLike
+
+if TYPE_CHECKING:
+    from ocm_tf.data.dataset import Dataset
 
 
-def load(name, data_dir=None):
+def load(name: str, data_dir: PathLike | None = None) -> Dataset:
     """Loads a data set into memory; never downloads, and never gives another data set than the one named.
 
     Args:
@@ -41,7 +48,7 @@ def load(name, data_dir=None):
     return read_dataset(entry, *_find_prepared(entry, data_dir))
 
 
-def load_index(name, data_dir=None):
+def load_index(name: str, data_dir: PathLike | None = None) -> Arrays:
     """Loads what a data set comes with besides images and labels, such as the orders in which CORe50 is shown.
 
     Args:
@@ -68,12 +75,12 @@ def _find_prepared(entry, data_dir):
     return form, path
 
 
-def data_dir_option(data_dir):
+def data_dir_option(data_dir: PathLike | None) -> str:
     """Gives the command-line option that names a data directory, or "" for the usual one."""
     return "" if data_dir == find_data_dir() else f" --data-dir {data_dir}"
 
 
-def user_path(name):
+def user_path(name: str) -> pathlib.Path | None:
     """Finds the path in `folder:PATH` or `npz:PATH`.
 
     Args:

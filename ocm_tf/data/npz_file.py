@@ -3,6 +3,8 @@
 import math
 import zipfile
 import zlib
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +21,7 @@ _KEYS = {
 }
 
 
-def read_npz(path, name, class_names=()):
+def read_npz(path: Path, name: str, class_names: Sequence[str] = ()) -> Dataset:
     """Reads images and labels from an .npz file.
 
     Args:
@@ -109,7 +111,7 @@ def _check_header(path, archive, member):
         )
 
 
-def to_uint8_images(array, title):
+def to_uint8_images(array: np.ndarray, title: str) -> np.ndarray:
     """Turns an array a user brought into images.
 
     Args:
@@ -148,7 +150,7 @@ def to_uint8_images(array, title):
     return array.astype(np.uint8)
 
 
-def to_labels(array, title, num_images, num_classes=0):
+def to_labels(array: np.ndarray, title: str, num_images: int, num_classes: int = 0) -> np.ndarray:
     """Turns an array a user brought into labels.
 
     Args:

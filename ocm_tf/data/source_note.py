@@ -1,13 +1,20 @@
 """The note beside a stored data set that says where it came from."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ocm_tf.errors import UserError
+
+if TYPE_CHECKING:
+    from ocm_tf.data.dataset_spec import DatasetSpec
 
 SOURCE_FILE = "ocm_tf_source.json"
 
 
-def write_source(path, spec, method):
+def write_source(path: Path, spec: DatasetSpec, method: str) -> None:
     """Writes the note.
 
     Args:
@@ -19,7 +26,7 @@ def write_source(path, spec, method):
     (path / SOURCE_FILE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
 
-def read_source(path):
+def read_source(path: Path) -> dict[str, str]:
     """Reads the note on where a stored data set came from.
 
     Args:

@@ -21,7 +21,7 @@ class Split:
     images: np.ndarray
     labels: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, array, dtype, rank in (
             ("images", self.images, np.uint8, 4),
             ("labels", self.labels, np.int64, 1),
@@ -36,5 +36,5 @@ class Split:
         if self.labels.min() < 0:
             raise ValueError(f"labels must not be negative, found {self.labels.min()}")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)

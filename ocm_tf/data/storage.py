@@ -1,8 +1,13 @@
 """Data sets on disk: where they lie, how they are written whole or not at all, and how they are read."""
 
+from __future__ import annotations
+
 import functools
 import os
 import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,13 +22,18 @@ from ocm_tf.data.tfds_access import import_tfds, quiet_tfds
 from ocm_tf.data.unfinished import unfinished_folder
 from ocm_tf.errors import UserError
 from ocm_tf.quiet import import_tensorflow
+from ocm_tf.types import Arrays
+
+if TYPE_CHECKING:
+    from ocm_tf.data.catalogue_entry import CatalogueEntry
+    from ocm_tf.data.stored_form import StoredForm
 
 # What a data set comes with besides images and labels, such as the places of its images in fixed orders.
 INDEX_FILE = "ocm_tf_index.npz"
 _READ_BATCH = 1024
 
 
-def find_stored(entry, data_dir):
+def find_stored(entry: CatalogueEntry, data_dir: Path) -> tuple[StoredForm, Path] | tuple[None, None]:
     """Finds a prepared data set without importing TensorFlow.
 
     Args:
@@ -43,7 +53,7 @@ def find_stored(entry, data_dir):
     return None, None
 
 
-def is_whole(path):
+def is_whole(path: Path) -> bool:
     """Says whether a folder holds a TFDS data set, which TFDS and this package rename into place when whole."""
     return (path / "dataset_info.json").is_file() and (path / "features.json").is_file()
 
@@ -58,7 +68,7 @@ def _version_key(version):
     return tuple(int(part) for part in version.split("."))
 
 
-def write_dataset(dataset, entry, data_dir, method):
+def write_dataset(dataset: Dataset | ExampleSource, entry: CatalogueEntry, data_dir: Path, method: str) -> Path:
     """Stores a data set so that plain `tfds.load` reads it, and appears whole or not at all.
 
     Args:
@@ -153,7 +163,7 @@ def _rename_into_place(path, target):
         raise
 
 
-def read_dataset(entry, form, path):
+def read_dataset(entry: CatalogueEntry, form: StoredForm, path: Path) -> Dataset:
     """Reads a stored data set into memory.
 
     Args:
@@ -201,7 +211,7 @@ def _assemble(entry, form, source, arrays, class_names):
     return Dataset(train=Split(*arrays["train"]), test=Split(*arrays["test"]), spec=spec)
 
 
-def read_index(path):
+def read_index(path: Path) -> Arrays:
     """Reads what a data set comes with besides images and labels.
 
     Args:
@@ -219,7 +229,9 @@ def read_index(path):
         raise UserError(f"{error}: delete {path} and prepare it again") from error
 
 
-def read_plain(builder, allocate=np.empty):
+def read_plain(
+    builder: Any, allocate: Callable[..., np.ndarray] = np.empty
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], tuple[str, ...]]:
     """Reads the splits "train" and "test" of a TFDS data set of images and labels.
 
     Args:
@@ -232,11 +244,16 @@ def read_plain(builder, allocate=np.empty):
         class_names: tuple of names.
     """
     dtypes = {"image": np.uint8, "label": np.int64}
-    arrays = {name: read_split(builder, name, dtypes, allocate) for name in ("train", "test")}
+    arrays = {}
+    for name in ("train", "test"):
+        images, labels = read_split(builder, name, dtypes, allocate)
+        arrays[name] = images, labels
     return arrays, tuple(builder.info.features["label"].names)
 
 
-def read_split(builder, split, dtypes, allocate=np.empty):
+def read_split(
+    builder: Any, split: str, dtypes: Mapping[str, Any], allocate: Callable[..., np.ndarray] = np.empty
+) -> tuple[np.ndarray, ...]:
     """Reads some features of one split of a TFDS data set.
 
     Args:
@@ -268,7 +285,7 @@ def read_split(builder, split, dtypes, allocate=np.empty):
     return arrays
 
 
-def iterate_batches(builder, split, features):
+def iterate_batches(builder: Any, split: str, features: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Iterates over batches of some features of one split, in the order on disk.
 
     Args:

@@ -5,11 +5,14 @@ import importlib
 import io
 import os
 import pathlib
+import types
+from collections.abc import Iterator
 
 from ocm_tf.errors import UserError
+from ocm_tf.types import PathLike
 
 
-def find_data_dir(data_dir=None):
+def find_data_dir(data_dir: PathLike | None = None) -> pathlib.Path:
     """Finds the TFDS data directory: the argument, else `TFDS_DATA_DIR`, else `~/tensorflow_datasets`.
 
     Args:
@@ -22,7 +25,7 @@ def find_data_dir(data_dir=None):
     return pathlib.Path(chosen).expanduser().absolute()
 
 
-def import_tfds():
+def import_tfds() -> types.ModuleType:
     """Imports TensorFlow Datasets, which takes half a second, without access to cloud storage.
 
     TFDS imports TensorFlow only when it reads or writes; call `import_tensorflow` before that.
@@ -39,12 +42,12 @@ def import_tfds():
         raise UserError(f"TensorFlow Datasets cannot be imported ({error}): pip install -r requirements.txt") from error
     # Off by default in recent versions; older ones look up every data set there and retry for minutes offline.
     with contextlib.suppress(ImportError):
-        importlib.import_module("tensorflow_datasets.core.utils.gcs_utils")._is_gcs_disabled = True
+        importlib.import_module("tensorflow_datasets.core.utils.gcs_utils")._is_gcs_disabled = True  # type: ignore[attr-defined]
     return tfds
 
 
 @contextlib.contextmanager
-def quiet_tfds(tfds):
+def quiet_tfds(tfds: types.ModuleType) -> Iterator[None]:
     """Silences the log, the printed lines and the progress bars of TFDS for a while.
 
     Args:

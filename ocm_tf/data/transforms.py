@@ -1,11 +1,17 @@
 """Fixed changes of all images, which make another visibly different domain of a data set: `NAME:inverted` and so on."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ocm_tf.data.area_resize import area_resize
 from ocm_tf.data.split import Split
+
+if TYPE_CHECKING:
+    from ocm_tf.data.dataset import Dataset
 
 TRANSFORMS = {
     "inverted": ("grey values or colours inverted", lambda images: 255 - images),
@@ -14,7 +20,7 @@ TRANSFORMS = {
 """Each transform by name: what to say of it, and a function of uint8 images `(n, height, width, channels)`."""
 
 
-def split_transform(name):
+def split_transform(name: str) -> tuple[str, str | None]:
     """Separates the transform from the name of a data set.
 
     Args:
@@ -30,7 +36,7 @@ def split_transform(name):
     return name, None
 
 
-def apply_transform(dataset, transform):
+def apply_transform(dataset: Dataset, transform: str) -> Dataset:
     """Transforms the images of both splits; the labels stay.
 
     Args:
@@ -44,7 +50,7 @@ def apply_transform(dataset, transform):
     return _changed(dataset, change, f"{dataset.spec.name}:{transform}", description)
 
 
-def shrink(dataset, size):
+def shrink(dataset: Dataset, size: int) -> Dataset:
     """Shrinks the images of both splits by averaging over areas.
 
     Args:

@@ -5,13 +5,14 @@ import pathlib
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 
 PREFIX = ".ocm_tf_unfinished_"
 _ONE_DAY = 86_400
 
 
 @contextlib.contextmanager
-def unfinished_folder(parent):
+def unfinished_folder(parent: pathlib.Path) -> Iterator[pathlib.Path]:
     """Makes a folder beside the final place, so that the last step is a rename within one file system.
 
     Whatever is still in it at the end is removed. So is what a killed process left behind in `parent`, once it

@@ -1,8 +1,13 @@
 """Reading of a known data set from the files a user has: IDX, .npz, a folder or a zip of a folder."""
 
+from __future__ import annotations
+
 import dataclasses
 import io
 import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ocm_tf.data.dataset import Dataset
 from ocm_tf.data.dataset_spec import DatasetSpec
@@ -12,8 +17,11 @@ from ocm_tf.data.npz_file import read_npz
 from ocm_tf.data.split import Split
 from ocm_tf.errors import UserError
 
+if TYPE_CHECKING:
+    from ocm_tf.data.catalogue_entry import CatalogueEntry
 
-def read_user_files(path, entry):
+
+def read_user_files(path: Path, entry: CatalogueEntry) -> Dataset:
     """Reads a known data set from a user's files and checks that it is that data set.
 
     Args:
@@ -81,7 +89,7 @@ def _idx_arrays(dataset):
 _IDX_FILE = re.compile(r"(train|t10k)-(images|labels)[-.]idx[13]-ubyte(\.gz)?")
 
 
-def read_idx_folder(path, entry, source):
+def read_idx_folder(path: Path, entry: CatalogueEntry, source: str) -> Dataset:
     """Reads the four IDX files of a folder.
 
     Args:
@@ -115,7 +123,7 @@ def _read_file(file, name, entry):
         raise UserError(f"{file} cannot be read ({error})") from error
 
 
-def read_idx_contents(contents, entry, source):
+def read_idx_contents(contents: Mapping[str, bytes], entry: CatalogueEntry, source: str) -> Dataset:
     """Reads the four IDX files from memory.
 
     Args:
