@@ -1,11 +1,14 @@
 """AlexNet with a small head, the network of all published results of generative latent replay."""
 
+from collections.abc import Mapping, Sequence
+
 import keras
 import numpy as np
 
 from ocm_tf.errors import UserError
 from ocm_tf.files import load_arrays
 from ocm_tf.networks.fan_in_uniform import fan_in_uniform, seed_sequence
+from ocm_tf.types import Arrays, PathLike
 
 layers = keras.layers
 
@@ -21,7 +24,14 @@ _POOLED = ("conv1", "conv2", "conv5")
 _IMAGENET_MEAN, _IMAGENET_VARIANCE = (0.485, 0.456, 0.406), (0.229**2, 0.224**2, 0.225**2)
 
 
-def alexnet_small(num_classes=10, input_shape=(28, 28, 1), resized_to=244, dropout=0.5, weights=None, seed=None):
+def alexnet_small(
+    num_classes: int = 10,
+    input_shape: Sequence[int] = (28, 28, 1),
+    resized_to: int = 244,
+    dropout: float = 0.5,
+    weights: PathLike | None = None,
+    seed: int | None = None,
+) -> keras.Model:
     """Makes AlexNet with a head of 512, 128 and `num_classes` units  [GLR code, class "AlexNet-small"].
 
     Images are resized (bilinear), grey ones copied to three channels, and normalised by the statistics of ImageNet.
@@ -79,7 +89,7 @@ def alexnet_small(num_classes=10, input_shape=(28, 28, 1), resized_to=244, dropo
     return model
 
 
-def convert_alexnet_weights(state_dict):
+def convert_alexnet_weights(state_dict: Mapping[str, np.ndarray]) -> Arrays:
     """Converts the convolutions of a torchvision AlexNet to what `alexnet_small(weights=...)` reads.
 
     With PyTorch at hand: `state = torchvision.models.alexnet(weights="IMAGENET1K_V1").state_dict()`,

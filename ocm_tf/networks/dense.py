@@ -1,7 +1,11 @@
 """A dense layer whose matrix product may run in bfloat16 while everything else stays float32."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from ocm_tf.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -19,15 +23,15 @@ class Dense(keras.layers.Dense):
     Call: float tensor of shape `(batch, inputs)` -> float tensor of shape `(batch, units)`.
     """
 
-    def __init__(self, units, matmul_dtype=None, **kwargs):
+    def __init__(self, units: int, matmul_dtype: str | None = None, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)
         self.matmul_dtype = matmul_dtype
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         if self.matmul_dtype is None:
             return super().call(inputs)
         product = ops.matmul(ops.cast(inputs, self.matmul_dtype), ops.cast(self.kernel, self.matmul_dtype))
         return self.activation(ops.cast(product, self.compute_dtype) + self.bias)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "matmul_dtype": self.matmul_dtype}

@@ -2,12 +2,14 @@
 
 import itertools
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
 
 
-def seed_sequence(seed):
+def seed_sequence(seed: int | None) -> Iterator[int | None]:
     """Yields seeds for one layer after the other: distinct numbers that follow from `seed`, or None for ever."""
     if seed is None:
         return itertools.repeat(None)
@@ -19,7 +21,7 @@ def _children(sequence):
         yield from sequence.spawn(1)
 
 
-def fan_in_uniform(fan_in, seeds):
+def fan_in_uniform(fan_in: int, seeds: Iterator[int | None]) -> dict[str, Any]:
     """Returns initializers of a layer's kernel and bias, both uniform in +-1 / sqrt(fan_in).
 
     Args:

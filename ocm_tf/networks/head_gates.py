@@ -1,7 +1,11 @@
 """Learnt weights over the attention heads of earlier components."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from ocm_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -16,24 +20,24 @@ class HeadGates(keras.layers.Layer):
     Call: number of heads in use, noise or None -> weights of shape `(num_heads,)`; see `gate_weights`.
     """
 
-    def __init__(self, num_heads, temperature=1.0, **kwargs):
+    def __init__(self, num_heads: int, temperature: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if num_heads < 1 or temperature <= 0:
             raise ValueError(f"num_heads and temperature must be positive, got {num_heads} and {temperature}.")
         self.num_heads, self.temperature = num_heads, temperature
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Shape | None = None) -> None:
         normal = keras.initializers.RandomNormal(stddev=1.0)
         self.logits = self.add_weight(name="logits", shape=(self.num_heads,), initializer=normal)
 
-    def call(self, num_in_use, noise=None):
+    def call(self, num_in_use: Tensor, noise: Tensor | None = None) -> Tensor:
         return gate_weights(self.logits, num_in_use, self.temperature, noise)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_heads": self.num_heads, "temperature": self.temperature}
 
 
-def gate_weights(logits, num_in_use, temperature=1.0, noise=None):
+def gate_weights(logits: Tensor, num_in_use: Tensor, temperature: float = 1.0, noise: Tensor | None = None) -> Tensor:
     """Computes the weights of the heads in use, by softmax; those of all others are 0.
 
     weights[:num_in_use] = softmax((logits[:num_in_use] + noise[:num_in_use]) / temperature)

@@ -1,5 +1,7 @@
 """LeNet, small enough for a CPU."""
 
+from collections.abc import Sequence
+
 import keras
 
 from ocm_tf.networks.fan_in_uniform import fan_in_uniform, seed_sequence
@@ -7,7 +9,7 @@ from ocm_tf.networks.fan_in_uniform import fan_in_uniform, seed_sequence
 layers = keras.layers
 
 
-def lenet(num_classes=10, input_shape=(28, 28, 1), seed=None):
+def lenet(num_classes: int = 10, input_shape: Sequence[int] = (28, 28, 1), seed: int | None = None) -> keras.Model:
     """Makes a LeNet classifier  [GLR code: 6@5x5 pad 2, pool, 16@5x5, pool, 120, 84, logits].
 
     For 28x28x1 its flat latent has 400 values: cut it at `"flatten"`.

@@ -2,9 +2,13 @@
 
 import itertools
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
+
+from ocm_tf.types import Shape, Tensor
 
 # Keeps the code from collapsing to a point, where log(z_std) has no value.
 _MIN_STD = 1e-6
@@ -29,17 +33,24 @@ class LinearAutoencoder(keras.layers.Layer):
     `(reconstructions, z_mean, z_std)`.
     """
 
-    def __init__(self, units=(2000, 1500), code_dim=1000, inner_units=(600, 300), latent_dim=200, **kwargs):
+    def __init__(
+        self,
+        units: Sequence[int] = (2000, 1500),
+        code_dim: int = 1000,
+        inner_units: Sequence[int] = (600, 300),
+        latent_dim: int = 200,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.units, self.inner_units = tuple(units), tuple(inner_units)
         self.code_dim, self.latent_dim = code_dim, latent_dim
 
     @property
-    def noise_dim(self):
+    def noise_dim(self) -> int:
         """Number of normal draws that one reconstruction takes."""
         return self.code_dim + self.latent_dim
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         num_pixels = math.prod(input_shape[1:])
 
         def chain(name, *sizes):
@@ -55,7 +66,7 @@ class LinearAutoencoder(keras.layers.Layer):
         sizes = (self.latent_dim, *self.inner_units[::-1], self.code_dim, *self.units[::-1], num_pixels)
         self.decoder_maps = chain("decoder", *sizes)
 
-    def call(self, images, noise):
+    def call(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         hidden = _through(self.outer_maps, ops.reshape(images, (-1, math.prod(images.shape[1:]))))
         mean, std = self._gaussian(hidden, self.code_maps)
         hidden = _through(self.inner_maps, mean + std * noise[:, : self.code_dim])
@@ -66,7 +77,7 @@ class LinearAutoencoder(keras.layers.Layer):
     def _gaussian(self, hidden, maps):
         return ops.matmul(hidden, maps[0]), ops.softplus(ops.matmul(hidden, maps[1])) + _MIN_STD
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = ("units", "code_dim", "inner_units", "latent_dim")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 

@@ -1,11 +1,14 @@
 """A stack of dense layers."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from ocm_tf.networks.dense import Dense
+from ocm_tf.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -22,7 +25,14 @@ class MLP(keras.layers.Layer):
     Call: tensor of shape `(batch, ...)` -> float tensor of shape `(batch, units[-1])`.
     """
 
-    def __init__(self, units, activation="tanh", output_activation=None, matmul_dtype=None, **kwargs):
+    def __init__(
+        self,
+        units: Sequence[int],
+        activation: str | Sequence[str] = "tanh",
+        output_activation: str | None = None,
+        matmul_dtype: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not units:
             raise ValueError("units must name at least one layer size, got none.")
@@ -38,22 +48,22 @@ class MLP(keras.layers.Layer):
             for size, name in zip(self.units, activations, strict=True)
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         size = math.prod(input_shape[1:])
         for layer in self.dense_layers:
             layer.build((None, size))
             size = layer.units
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         hidden = inputs if len(inputs.shape) == 2 else ops.reshape(inputs, (-1, math.prod(inputs.shape[1:])))
         for layer in self.dense_layers:
             hidden = layer(hidden)
         return hidden
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.units[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "units": self.units,

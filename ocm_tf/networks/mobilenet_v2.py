@@ -1,14 +1,22 @@
 """MobileNetV2 as a backbone of colour images."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 
 from ocm_tf.errors import UserError
 from ocm_tf.networks.fan_in_uniform import fan_in_uniform, seed_sequence
+from ocm_tf.types import PathLike
 
 
-def mobilenet_v2(num_classes, input_shape=(128, 128, 3), alpha=1.0, weights=None, seed=None):
+def mobilenet_v2(
+    num_classes: int,
+    input_shape: Sequence[int] = (128, 128, 3),
+    alpha: float = 1.0,
+    weights: PathLike | None = None,
+    seed: int | None = None,
+) -> keras.Model:
     """Makes MobileNetV2 with global average pooling and one dense layer  [Sandler et al., 2018].
 
     The flat latent has 1280 values: cut it at `"flatten"`.

@@ -1,9 +1,13 @@
 """Multi-head self-attention over the patches of an image."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
+
+from ocm_tf.types import Shape, Tensor
 
 _EPSILON = 1e-3
 
@@ -27,7 +31,9 @@ class PatchAttention(keras.layers.Layer):
     Call: images `(batch, height, width, channels)` -> heads `(batch, num_heads, num_tokens * head_dim)`.
     """
 
-    def __init__(self, num_heads, patch_size, embed_dim=100, head_dim=100, **kwargs):
+    def __init__(
+        self, num_heads: int, patch_size: int, embed_dim: int = 100, head_dim: int = 100, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if num_heads < 2 or num_heads % 2:
             raise ValueError(f"num_heads must be even and at least 2, got {num_heads}.")
@@ -37,7 +43,7 @@ class PatchAttention(keras.layers.Layer):
         self.num_heads, self.patch_size = num_heads, patch_size
         self.embed_dim, self.head_dim = embed_dim, head_dim
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         _, height, width, channels = input_shape
         if height % self.patch_size or width % self.patch_size:
             raise ValueError(f"Images of {height}x{width} pixels have no whole patches of side {self.patch_size}.")
@@ -63,14 +69,14 @@ class PatchAttention(keras.layers.Layer):
         self.projections = (projection(0), projection(1))
 
     @property
-    def head_size(self):
+    def head_size(self) -> int:
         """Number of outputs of a head, `num_tokens * head_dim`."""
         return self.num_tokens * self.head_dim
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return self.attend(inputs, [ops.expand_dims(weight, 0) for weight in self.weights])[0]
 
-    def attend(self, images, stacks):
+    def attend(self, images: Tensor, stacks: Sequence[Tensor]) -> Tensor:
         """Computes the heads of several layers of this form at once.
 
         Args:
@@ -100,15 +106,15 @@ class PatchAttention(keras.layers.Layer):
         heads = ops.matmul(ops.softmax(scores), value)
         return ops.reshape(heads, (layers, batch, self.num_heads, self.head_size))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.num_heads, self.head_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = ("num_heads", "patch_size", "embed_dim", "head_dim")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-def cut_patches(images, patch_size):
+def cut_patches(images: Tensor, patch_size: int) -> Tensor:
     """Cuts images into square patches, row by row.
 
     Args:
@@ -126,7 +132,7 @@ def cut_patches(images, patch_size):
     return ops.reshape(patches, (batch, rows * columns, patch_size**2 * channels))
 
 
-def head_mask(half, num_heads):
+def head_mask(half: Tensor, num_heads: int) -> Tensor:
     """Returns the sparse-attention mask: ones for one half of the heads, zeros for the other.
 
     Args:

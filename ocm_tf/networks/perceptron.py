@@ -1,5 +1,7 @@
 """A classifier of dense layers, for images too small for convolutions."""
 
+from collections.abc import Sequence
+
 import keras
 
 from ocm_tf.networks.fan_in_uniform import fan_in_uniform, seed_sequence
@@ -7,7 +9,12 @@ from ocm_tf.networks.fan_in_uniform import fan_in_uniform, seed_sequence
 layers = keras.layers
 
 
-def perceptron(num_classes=10, input_shape=(28, 28, 1), units=(100, 100), seed=None):
+def perceptron(
+    num_classes: int = 10,
+    input_shape: Sequence[int] = (28, 28, 1),
+    units: Sequence[int] = (100, 100),
+    seed: int | None = None,
+) -> keras.Model:
     """Makes a perceptron  [GLR code: two hidden layers of 100].
 
     Its first latent has `units[0]` values: cut it at `"dense1"`.

@@ -1,7 +1,11 @@
 """Small random distortions of images."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from ocm_tf.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -21,14 +25,14 @@ class RandomAffine(keras.layers.Layer):
     Call: float images `(batch, height, width, channels)` -> images of the same shape and range, bilinear, zero outside.
     """
 
-    def __init__(self, strength=1.0, seed=None, flips=False, **kwargs):
+    def __init__(self, strength: float = 1.0, seed: int | None = None, flips: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if strength < 0:
             raise ValueError(f"strength must not be negative, got {strength}.")
         self.strength, self.flips, self.seed = strength, flips, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
         batch, (height, width) = ops.shape(images)[0], images.shape[1:3]
         draws = self.strength * keras.random.normal((6, batch), seed=self.seed_generator)
         angle, stretch_x, stretch_y, shear = 0.1 * draws[0], 0.08 * draws[1], 0.08 * draws[2], 0.08 * draws[3]
@@ -47,5 +51,5 @@ class RandomAffine(keras.layers.Layer):
         transform = ops.stack([a, b, offset_x, c, d, offset_y, nothing, nothing], axis=1)
         return ops.image.affine_transform(images, transform, "bilinear", "constant", 0.0, "channels_last")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "strength": self.strength, "flips": self.flips, "seed": self.seed}

@@ -1,7 +1,11 @@
 """Random crops and mirror images."""
 
+from typing import Any
+
 import keras
 from keras import ops
+
+from ocm_tf.types import Tensor
 
 _LEAST_AREA, _LARGEST_RATIO = 0.08, 4 / 3
 
@@ -20,14 +24,14 @@ class RandomCropFlip(keras.layers.Layer):
     Call: float images `(batch, height, width, channels)` -> images of the same shape and range.
     """
 
-    def __init__(self, padding=4, flip=True, seed=None, **kwargs):
+    def __init__(self, padding: int | None = 4, flip: bool = True, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if padding is not None and padding < 0:
             raise ValueError(f"padding must not be negative, got {padding}.")
         self.padding, self.flip, self.seed = padding, flip, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:
         images = self._resized_crop(images) if self.padding is None else self._padded_crop(images)
         if not self.flip:
             return images
@@ -56,5 +60,5 @@ class RandomCropFlip(keras.layers.Layer):
         transform = ops.stack([wide, nothing, left, nothing, tall, top, nothing, nothing], axis=1)
         return ops.image.affine_transform(images, transform, "bilinear", "nearest", 0.0, "channels_last")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "padding": self.padding, "flip": self.flip, "seed": self.seed}

@@ -1,12 +1,15 @@
 """Residual networks that end in features instead of logits."""
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from ocm_tf.networks.resnet import ResidualBlock, normalization
 from ocm_tf.networks.transfer_conv2d import TransferConv2D
+from ocm_tf.types import Shape, Tensor
 
 RESIDUAL_NETWORKS = {
     "resnet32": {"channels": (16, 32, 64), "blocks": (5, 5, 5)},
@@ -34,7 +37,14 @@ class ResidualFeatures(keras.layers.Layer):
     Call: float tensor of shape `(batch, height, width, channels)` -> features of shape `(batch, channels[-1])`.
     """
 
-    def __init__(self, channels, blocks, large_stem=False, weight_transfer=False, **kwargs):
+    def __init__(
+        self,
+        channels: Sequence[int],
+        blocks: Sequence[int],
+        large_stem: bool = False,
+        weight_transfer: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if not blocks or len(channels) != len(blocks) or min(*channels, *blocks) < 1:
             raise ValueError(
@@ -57,7 +67,7 @@ class ResidualFeatures(keras.layers.Layer):
             for stage, block in places
         ]
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.stem.build(input_shape)
         shape = self.stem.compute_output_shape(input_shape)
         self.stem_normalization.build(shape)
@@ -67,7 +77,7 @@ class ResidualFeatures(keras.layers.Layer):
             block.build(shape)
             shape = block.compute_output_shape(shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         hidden = ops.relu(self.stem_normalization(self.stem(inputs), training=training))
         if self.large_stem:
             # Values are not negative, so that zeros at the border never win.
@@ -76,10 +86,10 @@ class ResidualFeatures(keras.layers.Layer):
             hidden = block(hidden, training=training)
         return ops.mean(hidden, axis=(1, 2))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.channels[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = ("channels", "blocks", "large_stem", "weight_transfer")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 

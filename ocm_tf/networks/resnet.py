@@ -1,7 +1,12 @@
 """Residual networks for small colour images."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 from keras import ops
+
+from ocm_tf.types import Shape, Tensor
 
 _MOMENTUM = 0.9  # of the running statistics; Keras' own 0.99 lags behind a stream that changes
 
@@ -23,7 +28,7 @@ class ResNet(keras.layers.Layer):
     Call: float tensor of shape `(batch, height, width, channels)` -> logits of shape `(batch, num_classes)`.
     """
 
-    def __init__(self, num_classes, blocks=(2, 2, 2, 2), width=64, **kwargs):
+    def __init__(self, num_classes: int, blocks: Sequence[int] = (2, 2, 2, 2), width: int = 64, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not blocks or min(blocks) < 1:
             raise ValueError(f"blocks must name at least one block for each stage, got {tuple(blocks)}.")
@@ -38,7 +43,7 @@ class ResNet(keras.layers.Layer):
         ]
         self.head = keras.layers.Dense(num_classes)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.stem.build(input_shape)
         shape = self.stem.compute_output_shape(input_shape)
         self.stem_normalization.build(shape)
@@ -47,16 +52,16 @@ class ResNet(keras.layers.Layer):
             shape = block.compute_output_shape(shape)
         self.head.build((shape[0], shape[-1]))
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         hidden = ops.relu(self.stem_normalization(self.stem(inputs), training=training))
         for block in self.residual_blocks:
             hidden = block(hidden, training=training)
         return self.head(ops.mean(hidden, axis=(1, 2)))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (input_shape[0], self.num_classes)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         own = {"num_classes": self.num_classes, "blocks": self.blocks, "width": self.width}
         return {**super().get_config(), **own}
 
@@ -77,15 +82,23 @@ class ResidualBlock(keras.layers.Layer):
     channels)`.
     """
 
-    def __init__(self, channels, stride, convolution=None, final_relu=True, **kwargs):
+    def __init__(
+        self,
+        channels: int,
+        stride: int,
+        convolution: Callable[..., keras.layers.Layer] | None = None,
+        final_relu: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.channels, self.stride, self.final_relu = channels, stride, final_relu
         self.convolution = convolution or _convolution
         self.first, self.second = self.convolution(channels, stride), self.convolution(channels)
         self.first_normalization, self.second_normalization = normalization(), normalization()
-        self.shortcut = self.shortcut_normalization = None
+        self.shortcut: keras.layers.Layer | None = None
+        self.shortcut_normalization: keras.layers.Layer | None = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         self.first.build(input_shape)
         shape = self.compute_output_shape(input_shape)
         self.second.build(shape)
@@ -97,14 +110,14 @@ class ResidualBlock(keras.layers.Layer):
             self.shortcut.build(input_shape)
             self.shortcut_normalization.build(shape)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         hidden = ops.relu(self.first_normalization(self.first(inputs), training=training))
         hidden = self.second_normalization(self.second(hidden), training=training)
         if self.shortcut is not None:
             inputs = self.shortcut_normalization(self.shortcut(inputs), training=training)
         return ops.relu(inputs + hidden) if self.final_relu else inputs + hidden
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return self.first.compute_output_shape(input_shape)
 
 
@@ -113,6 +126,6 @@ def _convolution(channels, stride=1, size=3):
     return keras.layers.Conv2D(channels, size, stride, padding="same", use_bias=False, kernel_initializer="he_normal")
 
 
-def normalization():
+def normalization() -> keras.layers.Layer:
     """Returns the normalization that follows every convolution of a residual network."""
     return keras.layers.BatchNormalization(momentum=_MOMENTUM, epsilon=1e-5)

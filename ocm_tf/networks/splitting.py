@@ -3,7 +3,7 @@
 import keras
 
 
-def split_at(model, layer_name, flatten=False):
+def split_at(model: keras.Model, layer_name: str, flatten: bool = False) -> tuple[keras.Model, keras.Model]:
     """Cuts a functional model behind a layer; both parts share the model's weights.
 
     Args:

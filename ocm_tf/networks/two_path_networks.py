@@ -1,6 +1,9 @@
 """Encoder, generator and critic of DEMC's autoencoder, convolutional."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -39,7 +42,9 @@ class _Step(NamedTuple):
     stride: int = 1
 
 
-def two_path_networks(kind, image_shape, latent_dim, width=1.0, normalization="group"):
+def two_path_networks(
+    kind: str, image_shape: Sequence[int], latent_dim: int, width: float = 1.0, normalization: str | None = "group"
+) -> TwoPathNetworks:
     """Makes the networks of DEMC, built.
 
     `"28x28"` and `"32x32"` are those of the authors' code; `"reduced"` has two convolutions of 32 and 64 filters and a
