@@ -3,7 +3,9 @@
 import logging
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Self
 
 import keras
 from keras.src.random.seed_generator import global_seed_generator
@@ -12,6 +14,7 @@ from ocm_tf.callbacks.interruption import Interrupted, SignalWatcher
 from ocm_tf.callbacks.training_state import restore_state, save_state
 from ocm_tf.errors import UserError
 from ocm_tf.files import DamagedFileError
+from ocm_tf.types import Logs, PathLike
 
 logger = logging.getLogger("ocm_tf")
 
@@ -45,10 +48,11 @@ class Checkpoint(keras.callbacks.Callback):
         extra: dict of values fit for JSON that the caller wants to have back on a resume.
     """
 
-    def __init__(self, directory, stateful=(), every_seconds=30.0):
+    def __init__(self, directory: PathLike, stateful: Sequence[Any] = (), every_seconds: float = 30.0) -> None:
         super().__init__()
         self.directory, self.stateful, self.every_seconds = Path(directory), list(stateful), every_seconds
-        self.position, self.extra = 0, {}
+        self.position = 0
+        self.extra: dict[str, Any] = {}
         self._newest, self._previous = self.directory / "state.npz", self.directory / "state.previous.npz"
         self._watcher = SignalWatcher()
         self._in_fit = self._restored_in_fit = False
@@ -56,7 +60,7 @@ class Checkpoint(keras.callbacks.Callback):
         # Made now, as its seed is drawn from Python's generator, which a save must leave alone.
         global_seed_generator()
 
-    def restore(self, model):
+    def restore(self, model: keras.Model) -> int:
         """Puts back the newest whole checkpoint, if there is one.
 
         Args:
@@ -75,7 +79,7 @@ class Checkpoint(keras.callbacks.Callback):
             self._restored_in_fit = about["in_fit"]
         return self.position
 
-    def save(self):
+    def save(self) -> None:
         """Saves the state now.
 
         Raises:
@@ -106,13 +110,13 @@ class Checkpoint(keras.callbacks.Callback):
             raise UserError(f"no checkpoint is whole, so --overwrite must start anew: {'; '.join(damages)}")
         return None
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         if self._restored_in_fit:
             # `fit` has reset the metrics, and what ran since `restore` may have drawn random numbers.
             self._restore_newest_whole()
             self._restored_in_fit = False
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self.position += 1
         signal_number = self._watcher.received
         if signal_number is None and time.monotonic() - self._last_save < self.every_seconds:
@@ -124,14 +128,14 @@ class Checkpoint(keras.callbacks.Callback):
         if signal_number is not None:
             raise Interrupted(signal_number, self.position)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         self.save()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self._watcher.start()
         return self
 
-    def __exit__(self, kind, error, traceback):
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
         self._watcher.stop()
         if kind is None and self._watcher.received is not None:
             raise Interrupted(self._watcher.received, self.position)

@@ -1,6 +1,8 @@
 """When a new cluster is frozen."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
@@ -16,6 +18,11 @@ from ocm_tf.memory.cluster_rules import (
     latent_moments,
     select_for_cluster,
 )
+from ocm_tf.types import Logs
+
+if TYPE_CHECKING:
+    from ocm_tf.memory.evolving_memory import EvolvingMemory
+    from ocm_tf.memory.temporary_memory import TemporaryMemory
 
 QUERIES = ("candidate", "batch", "temporary")
 CALIBRATIONS = ("auto", "adaptive")
@@ -71,17 +78,17 @@ class ClusterExpansion(keras.callbacks.Callback):
 
     def __init__(
         self,
-        threshold="adaptive",
-        query="candidate",
-        reduce="min",
-        symmetric=True,
-        statistics="refreshed",
-        moments="mean",
-        selection="lowest_error",
-        keep_new=True,
-        sample_errors=False,
-        seed=0,
-    ):
+        threshold: float | str = "adaptive",
+        query: str = "candidate",
+        reduce: str = "min",
+        symmetric: bool = True,
+        statistics: str = "refreshed",
+        moments: str = "mean",
+        selection: str = "lowest_error",
+        keep_new: bool = True,
+        sample_errors: bool = False,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         for name, value, allowed in (
             ("query", query, QUERIES),
@@ -98,11 +105,12 @@ class ClusterExpansion(keras.callbacks.Callback):
         self.statistics, self.moments, self.selection = statistics, moments, selection
         self.keep_new, self.sample_errors = keep_new, sample_errors
         self.rng = np.random.default_rng(seed)
-        self.num_batches, self.calibrated = 0, None
-        self.stored = []  # (mean, std) of each cluster at its creation
-        self.last_check = None
+        self.num_batches = 0
+        self.calibrated: float | None = None
+        self.stored: list[tuple[list[float], list[float]]] = []  # (mean, std) of each cluster at its creation
+        self.last_check: NoveltyCheck | None = None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         # Departs from the paper: in its code the check stands between the arrival of a batch and the training on it, so
         # that nothing is trained right after an expansion. Here a batch is always trained on first.
         self.num_batches += 1
@@ -128,13 +136,13 @@ class ClusterExpansion(keras.callbacks.Callback):
         temporary.trim()
         self.last_check = check
 
-    def calibrate(self, posterior, block_size):
+    def calibrate(self, posterior: tuple[np.ndarray, np.ndarray], block_size: int) -> float:
         """Returns the threshold for samples of a posterior, a float."""
         if self.threshold not in CALIBRATIONS:
             return float(self.threshold)
         return calibrated_threshold(*posterior, block_size, self.rng, self.moments)
 
-    def finite_posterior(self, images):
+    def finite_posterior(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns `(z_mean, z_std)` of images, float arrays.
 
         Raises:
@@ -145,7 +153,7 @@ class ClusterExpansion(keras.callbacks.Callback):
             raise DivergedError("a latent is not finite: the model has diverged; lower the learning rates")
         return posterior
 
-    def select(self, images, posterior):
+    def select(self, images: np.ndarray, posterior: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """Returns the rows of the temporary memory that would become a cluster, an int array."""
         seed = int(self.rng.integers(2**31))
         reconstructions = self.model.reconstruct(images, sample=self.sample_errors, seed=seed)
@@ -153,30 +161,39 @@ class ClusterExpansion(keras.callbacks.Callback):
         num_selected = self.model.memory.long_term.cluster_size
         return select_for_cluster(errors, posterior[0], num_selected, self.selection, self.rng)
 
-    def query_moments(self, temporary, posterior, rows):
+    def query_moments(
+        self, temporary: TemporaryMemory, posterior: tuple[np.ndarray, np.ndarray], rows: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Returns the latent Gaussian of the query, `(mean, std)` of shape `(latent_dim,)` each."""
         if self.query == "batch":
             rows = self.newest_rows(temporary)
         elif self.query == "temporary":
-            rows = slice(None)
-        return latent_moments(*(part[rows] for part in posterior), self.moments)
+            rows = np.arange(len(temporary))
+        means, stds = posterior
+        return latent_moments(means[rows], stds[rows], self.moments)
 
-    def cluster_moments(self, evolving):
+    def cluster_moments(self, evolving: EvolvingMemory) -> tuple[np.ndarray, np.ndarray]:
         """Returns the latent Gaussians of the clusters, `(mean, std)` of shape `(num_clusters, latent_dim)` each."""
         if self.statistics == "stale":
-            means, stds = zip(*self.stored, strict=True)
-            return np.array(means), np.array(stds)
-        posterior = self.finite_posterior(evolving.read().images)
+            stored = np.array(self.stored)
+            return stored[:, 0], stored[:, 1]
+        means, stds = self.finite_posterior(evolving.read().images)
         shape = (evolving.num_clusters, evolving.cluster_size, -1)
-        return latent_moments(*(part.reshape(shape) for part in posterior), self.moments)
+        return latent_moments(means.reshape(shape), stds.reshape(shape), self.moments)
 
-    def expand(self, temporary, evolving, rows, posterior):
+    def expand(
+        self,
+        temporary: TemporaryMemory,
+        evolving: EvolvingMemory,
+        rows: np.ndarray,
+        posterior: tuple[np.ndarray, np.ndarray],
+    ) -> None:
         """Freezes rows of the temporary memory as a cluster and discards the others, or all but the newest."""
         if evolving.num_clusters == evolving.max_clusters:
             index = dropped_cluster(*self.cluster_moments(evolving))
             evolving.drop(index)
             del self.stored[index]
-        mean, std = latent_moments(*(part[rows] for part in posterior), self.moments)
+        mean, std = latent_moments(posterior[0][rows], posterior[1][rows], self.moments)
         self.stored.append((mean.tolist(), std.tolist()))
         # Departs from the paper: its code discards the batch at hand with all others.
         newest = np.setdiff1d(self.newest_rows(temporary), rows) if self.keep_new else np.zeros(0, np.int64)
@@ -184,16 +201,16 @@ class ClusterExpansion(keras.callbacks.Callback):
         temporary.restart(newest, num_moved=len(rows))
 
     @staticmethod
-    def newest_rows(temporary):
+    def newest_rows(temporary: TemporaryMemory) -> np.ndarray:
         """Returns the rows of the batch that came last, an int array."""
         return np.arange(len(temporary) - int(temporary.num_newest.numpy()), len(temporary))
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         """Returns what a resumed run needs to go on alike, as a dict for JSON."""
         names = ("num_batches", "calibrated", "stored")
         return {**{name: getattr(self, name) for name in names}, "rng": self.rng.bit_generator.state}
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         """Takes up the state of `get_state`."""
         self.num_batches, self.calibrated = state["num_batches"], state["calibrated"]
         self.stored = [tuple(moments) for moments in state["stored"]]

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from ocm_tf.errors import DivergedError
+from ocm_tf.types import Logs
 
 
 class DivergenceGuard(keras.callbacks.Callback):
@@ -12,7 +13,7 @@ class DivergenceGuard(keras.callbacks.Callback):
     Put it first, so that no other callback works with a model that has diverged and the last checkpoint stays whole.
     """
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         loss = (logs or {}).get("loss")
         if loss is not None and not np.isfinite(loss):
             where = f"the loss is {loss} at batch {batch + 1}"

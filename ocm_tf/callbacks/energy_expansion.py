@@ -1,9 +1,17 @@
 """When a model grows whose components tell how novel images are by an energy."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import keras
 import numpy as np
 
 from ocm_tf.errors import DivergedError
+from ocm_tf.types import Logs
+
+if TYPE_CHECKING:
+    from ocm_tf.memory.sliding_memory import SlidingMemory
 
 BLOCKS = ("newest", "second_newest", "all")
 
@@ -38,14 +46,14 @@ class EnergyExpansion(keras.callbacks.Callback):
 
     def __init__(
         self,
-        threshold="auto",
-        scale=1.0,
-        block_size=64,
-        block="newest",
-        include_current=False,
-        num_dropped=64,
-        seed=0,
-    ):
+        threshold: float | Literal["auto"] = "auto",
+        scale: float = 1.0,
+        block_size: int = 64,
+        block: str = "newest",
+        include_current: bool = False,
+        num_dropped: int = 64,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         if threshold != "auto" and not threshold >= 0:
             raise ValueError(f"threshold must be 'auto' or not negative, got {threshold!r}.")
@@ -58,14 +66,15 @@ class EnergyExpansion(keras.callbacks.Callback):
         self.threshold, self.scale, self.block_size, self.block = threshold, scale, block_size, block
         self.include_current, self.num_dropped = include_current, num_dropped
         self.rng = np.random.default_rng(seed)
-        self.energy, self.expanded = None, False
+        self.energy: float | None = None
+        self.expanded = False
 
     @property
-    def tau(self):
+    def tau(self) -> float | None:
         """The value that energies are compared with, None before it is known."""
         return None if self.threshold == "auto" else self.scale * self.threshold
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self.energy, self.expanded = None, False
         memory = self.model.memory
         if not memory.is_full:
@@ -82,7 +91,7 @@ class EnergyExpansion(keras.callbacks.Callback):
         else:
             memory.drop_oldest(max(self.num_dropped, len(memory) - memory.capacity))
 
-    def is_due(self, memory, seed):
+    def is_due(self, memory: SlidingMemory, seed: int) -> bool:
         """Tells whether the images in memory are new to the model, and notes their energy."""
         if self.model.num_components == 1:
             return True
@@ -91,14 +100,14 @@ class EnergyExpansion(keras.callbacks.Callback):
         due, self.energy = energy_due(energies, self.tau)
         return due
 
-    def block_of(self, memory):
+    def block_of(self, memory: SlidingMemory) -> np.ndarray:
         """Returns the images that are tested."""
         if self.block == "all":
             # Whole blocks, the newest; the mean over them is the mean of their means.
             return memory.newest(len(memory) // self.block_size * self.block_size).images
         return memory.newest(self.block_size, self.block_size if self.block == "second_newest" else 0).images
 
-    def calibrated(self, memory, seed):
+    def calibrated(self, memory: SlidingMemory, seed: int) -> float:
         """Returns the threshold that follows from the energies of the first component on samples it has not seen.
 
         Raises:
@@ -110,17 +119,17 @@ class EnergyExpansion(keras.callbacks.Callback):
         errors, _ = self.model.losses_of(memory.newest(num_held_back).images, seed=seed, components=[0])
         return automatic_threshold(errors[:, 0], self.block_size, np.random.default_rng(seed))
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         """Returns what a resumed run needs to go on alike, as a dict for JSON."""
         return {"threshold": self.threshold, "rng": self.rng.bit_generator.state}
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         """Takes up the state of `get_state`."""
         self.threshold = state["threshold"]
         self.rng.bit_generator.state = state["rng"]
 
 
-def energy_due(energies, threshold):
+def energy_due(energies: np.ndarray, threshold: float) -> tuple[bool, float]:
     """Decides whether a model is to grow: `min_i E_i > threshold`.
 
     Args:
@@ -140,7 +149,7 @@ def energy_due(energies, threshold):
     return lowest > threshold, lowest
 
 
-def automatic_threshold(errors, block_size, rng, num_blocks=1000):
+def automatic_threshold(errors: np.ndarray, block_size: int, rng: np.random.Generator, num_blocks: int = 1000) -> float:
     """Computes a threshold from the errors of a component on images like those it learned.
 
     threshold = 1.5 * percentile(energies, 95)

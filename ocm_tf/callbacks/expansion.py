@@ -1,9 +1,19 @@
 """When a mixture grows."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import keras
 import numpy as np
 
 from ocm_tf.errors import DivergedError
+from ocm_tf.types import Logs
+
+if TYPE_CHECKING:
+    from ocm_tf.callbacks.memory_transfer import MemoryTransfer
+    from ocm_tf.memory.cooperative_memory import CooperativeMemory
+    from ocm_tf.memory.sample_buffer import SampleBuffer
 
 
 class Expansion(keras.callbacks.Callback):
@@ -31,14 +41,14 @@ class Expansion(keras.callbacks.Callback):
 
     def __init__(
         self,
-        threshold=10.0,
-        reference="on_expand",
-        check_every=1,
-        num_samples=1000,
-        grey_input=False,
-        keep_transferred=None,
-        seed=0,
-    ):
+        threshold: float = 10.0,
+        reference: str = "on_expand",
+        check_every: int = 1,
+        num_samples: int = 1000,
+        grey_input: bool = False,
+        keep_transferred: MemoryTransfer | None = None,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         if threshold <= 0 or check_every < 1:
             raise ValueError(f"threshold and check_every must be positive, got {threshold} and {check_every}.")
@@ -49,10 +59,12 @@ class Expansion(keras.callbacks.Callback):
         self.threshold, self.reference, self.check_every = threshold, reference, check_every
         self.num_samples, self.grey_input, self.keep_transferred = num_samples, grey_input, keep_transferred
         self.rng = np.random.default_rng(seed)
-        self.num_rounds, self.last_bound = 0, None
-        self.bound, self.expanded = None, False
+        self.num_rounds = 0
+        self.last_bound: float | None = None
+        self.bound: float | None = None
+        self.expanded = False
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self.bound, self.expanded = None, False
         memory = self.model.memory
         if not memory.short_term.is_full:
@@ -68,7 +80,7 @@ class Expansion(keras.callbacks.Callback):
             if memory.long_term is not None:
                 self.clear(memory.long_term)
 
-    def mean_bound(self, memory):
+    def mean_bound(self, memory: CooperativeMemory) -> float:
         """Returns R_i: the bound of all samples in memory, averaged over components and samples, in nats."""
         # Departs from the paper: its formula for R_i could not be read. This is what the authors' code computes.
         images = np.asarray(memory.gather().images)
@@ -76,7 +88,7 @@ class Expansion(keras.callbacks.Callback):
         inputs = images if self.grey_input else np.asarray(self.model.binarised(images, seed))
         return float(self.model.component_bounds(inputs, self.num_samples, seed=seed % 1000).mean(dtype=np.float64))
 
-    def clear(self, long_term):
+    def clear(self, long_term: SampleBuffer) -> None:
         """Empties the long-term memory, but for the samples moved in this very round if they are to stay."""
         num_kept = 0
         if self.keep_transferred is not None and self.keep_transferred.last_round is not None:
@@ -85,7 +97,7 @@ class Expansion(keras.callbacks.Callback):
         long_term.clear()
         long_term.add(kept)
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         """Returns what a resumed run needs to go on alike, as a dict for JSON."""
         return {
             "num_rounds": self.num_rounds,
@@ -93,13 +105,15 @@ class Expansion(keras.callbacks.Callback):
             "rng": self.rng.bit_generator.state,
         }
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         """Takes up the state of `get_state`."""
         self.num_rounds, self.last_bound = state["num_rounds"], state["last_bound"]
         self.rng.bit_generator.state = state["rng"]
 
 
-def expansion_due(bound, last_bound, threshold, reference="on_expand"):
+def expansion_due(
+    bound: float, last_bound: float | None, threshold: float, reference: str = "on_expand"
+) -> tuple[bool, float]:
     """Decides whether a mixture is to grow: `|R_i - R_last| > lambda_2`  [OCM, Eq. 25].
 
     Args:

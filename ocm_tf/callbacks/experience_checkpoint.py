@@ -1,7 +1,10 @@
 """Saving a run of experiences as it goes, so that one killed at any moment can be resumed."""
 
+from __future__ import annotations
+
 import json
 import time
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -9,6 +12,10 @@ from ocm_tf.callbacks.checkpoint import Checkpoint
 from ocm_tf.callbacks.interruption import Interrupted
 from ocm_tf.errors import UserError
 from ocm_tf.files import write_atomically, write_json
+from ocm_tf.types import Logs
+
+if TYPE_CHECKING:
+    from ocm_tf.models.continual_classifier import ContinualClassifier
 
 
 class ExperienceCheckpoint(Checkpoint):
@@ -38,7 +45,7 @@ class ExperienceCheckpoint(Checkpoint):
         position: Keras steps done, over all experiences.
     """
 
-    def load(self):
+    def load(self) -> keras.Model | None:
         """Loads the model as it was after the experience learned last.
 
         `stateful` take up their states of then, unless `resume` has newer ones for them.
@@ -66,7 +73,7 @@ class ExperienceCheckpoint(Checkpoint):
         self.position = about["position"]
         return model
 
-    def resume(self, model):
+    def resume(self, model: ContinualClassifier) -> int:
         """Puts back the state within the experience at hand, if one was saved.
 
         Args:
@@ -82,23 +89,23 @@ class ExperienceCheckpoint(Checkpoint):
         self.restore(model)
         return self.extra.get("num_epochs", 0)
 
-    def on_experience_begin(self, experience):
+    def on_experience_begin(self, experience: Any) -> None:
         self._name_files(self.model.experience_index)
         self._last_save = time.monotonic()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         restored = self._restored_in_fit
         super().on_epoch_begin(epoch, logs)
         if restored:
             # The sums of the epoch before came back too.
             self.model.reset_metrics()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self.position += 1
         if self._watcher.received is not None:
             raise Interrupted(self._watcher.received, self.position)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         # What follows the last epoch is saved with the experience.
         is_last = self.model.stop_training or epoch + 1 == self.params["epochs"]
         if is_last or time.monotonic() - self._last_save < self.every_seconds:
@@ -107,10 +114,10 @@ class ExperienceCheckpoint(Checkpoint):
         self.save()
         self._in_fit = False
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         """Leaves saving to the end of the experience."""
 
-    def on_experience_end(self, experience):
+    def on_experience_end(self, experience: Any) -> None:
         index = self.model.experience_index - 1
         write_atomically(self._model_path(index), self.model.save)
         states = [item.get_state() for item in self._with_state()]

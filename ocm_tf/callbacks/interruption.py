@@ -17,12 +17,12 @@ class Interrupted(BaseException):
         position: number of batches done.
     """
 
-    def __init__(self, signal_number, position):
+    def __init__(self, signal_number: int, position: int) -> None:
         super().__init__(f"{signal.Signals(signal_number).name} at batch {position}")
         self.signal_number, self.position = signal_number, position
 
     @property
-    def exit_status(self):
+    def exit_status(self) -> int:
         """The status a shell expects: 130 after Ctrl-C, 143 after SIGTERM."""
         return 128 + self.signal_number
 
@@ -37,11 +37,11 @@ class SignalWatcher:
         received: number of the first signal since `start`, or None.
     """
 
-    def __init__(self):
-        self.received = None
-        self._thread = None
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._thread: threading.Thread | None = None
 
-    def start(self):
+    def start(self) -> None:
         """Takes over the signals, but for those that are ignored; outside the main thread does nothing."""
         self.received = None
         if threading.current_thread() is not threading.main_thread():
@@ -57,7 +57,7 @@ class SignalWatcher:
             # Without a Python handler nothing is written to the descriptor.
             signal.signal(number, lambda *_: None)
 
-    def stop(self):
+    def stop(self) -> None:
         """Gives the signals back to the handlers they had before."""
         if self._thread is None:
             return

@@ -1,12 +1,18 @@
 """When samples move from the short-term to the long-term memory."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 import numpy as np
 
 from ocm_tf.memory.kernels import KERNELS, kernel_scores
 from ocm_tf.memory.selection import SELECTIONS, select_samples
+from ocm_tf.types import Logs
+
+if TYPE_CHECKING:
+    from ocm_tf.memory.cooperative_memory import CooperativeMemory
 
 
 class TransferRound(NamedTuple):
@@ -51,19 +57,19 @@ class MemoryTransfer(keras.callbacks.Callback):
 
     def __init__(
         self,
-        selection="similar",
-        kernel="rbf",
-        alpha=10.0,
-        threshold=0.6,
-        max_transferred=15,
-        long_term_limit=2048,
-        when_full="stop",
-        skip_first_round=True,
-        features="concat",
-        scale_distance=False,
-        resample=False,
-        seed=0,
-    ):
+        selection: str = "similar",
+        kernel: str = "rbf",
+        alpha: float = 10.0,
+        threshold: float | None = 0.6,
+        max_transferred: int | None = 15,
+        long_term_limit: int = 2048,
+        when_full: str = "stop",
+        skip_first_round: bool = True,
+        features: str = "concat",
+        scale_distance: bool = False,
+        resample: bool = False,
+        seed: int = 0,
+    ) -> None:
         super().__init__()
         for name, value, allowed in (
             ("selection", selection, SELECTIONS),
@@ -83,9 +89,9 @@ class MemoryTransfer(keras.callbacks.Callback):
         self.resample = resample
         self.rng = np.random.default_rng(seed)
         self.num_batches = self.num_rounds = self.num_offered = 0
-        self.last_round = None
+        self.last_round: TransferRound | None = None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self.num_batches += 1
         self.last_round = None
         memory = self.model.memory
@@ -97,7 +103,7 @@ class MemoryTransfer(keras.callbacks.Callback):
         self.num_rounds += 1
         self.last_round = TransferRound(self.num_batches, scores, picked)
 
-    def score(self, memory):
+    def score(self, memory: CooperativeMemory) -> np.ndarray:
         """Returns the score of each short-term sample, a float array."""
         short_term, long_term = memory.short_term.read(), memory.long_term.read()
         images = np.concatenate([short_term.images, long_term.images])
@@ -108,7 +114,7 @@ class MemoryTransfer(keras.callbacks.Callback):
         scale = 1.0 / self.model.num_components if self.scale_distance else 1.0
         return kernel_scores(features[:num_short], features[num_short:], self.kernel, self.alpha, scale)
 
-    def pick(self, scores, num_stored):
+    def pick(self, scores: np.ndarray, num_stored: int) -> np.ndarray:
         """Returns the indices of the samples to move, an int array, best first."""
         # Departs from the paper: its algorithm moves samples in the first round too. The authors' code moves none then,
         # and the published sizes of the long-term memory follow only so.
@@ -117,7 +123,7 @@ class MemoryTransfer(keras.callbacks.Callback):
             return np.zeros(0, np.int64)
         return select_samples(scores, self.selection, self.threshold, self.max_transferred, self.rng)
 
-    def move(self, memory, picked):
+    def move(self, memory: CooperativeMemory, picked: np.ndarray) -> None:
         """Takes the picked samples out of the short-term memory and stores them in the long-term one."""
         samples, long_term = memory.short_term.pop(picked), memory.long_term
         if len(long_term) < self.long_term_limit:
@@ -128,12 +134,12 @@ class MemoryTransfer(keras.callbacks.Callback):
             long_term.offer(samples, self.num_offered, len(long_term), self.rng)
             self.num_offered += len(picked)
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         """Returns what a resumed run needs to go on alike, as a dict for JSON."""
         counts = {name: getattr(self, name) for name in ("num_batches", "num_rounds", "num_offered")}
         return {**counts, "rng": self.rng.bit_generator.state}
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         """Takes up the state of `get_state`."""
         for name in ("num_batches", "num_rounds", "num_offered"):
             setattr(self, name, state[name])

@@ -5,10 +5,14 @@ import datetime
 import numbers
 import sys
 import time
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
 
 import keras
 from rich.console import Console
 from rich.progress_bar import ProgressBar
+
+from ocm_tf.types import Logs
 
 BAR_SECONDS, LINE_SECONDS = 0.1, 10.0
 # Steps grow slower as a memory fills, so that only recent ones tell how long the rest will take.
@@ -29,25 +33,32 @@ class Progress(keras.callbacks.Callback):
         file: where to write instead of standard error.
     """
 
-    def __init__(self, total_batches, start=0, quiet=False, status=None, file=None):
+    def __init__(
+        self,
+        total_batches: int,
+        start: int = 0,
+        quiet: bool = False,
+        status: Callable[[], Mapping[str, Any]] | None = None,
+        file: TextIO | None = None,
+    ) -> None:
         super().__init__()
         self.total_batches, self.start, self.quiet, self.status = total_batches, start, quiet, status
         self.file = file or sys.stderr
         self.console = Console(file=self.file, highlight=False)
         self.on_terminal = self.file.isatty() and not self.console.is_dumb_terminal
         self.done = start
-        self._recent = collections.deque(maxlen=NUM_RECENT)
-        self._last_shown = None
+        self._recent: collections.deque[tuple[int, float]] = collections.deque(maxlen=NUM_RECENT)
+        self._last_shown: float | None = None
 
     @property
-    def seconds_left(self):
+    def seconds_left(self) -> float | None:
         """Time the rest will take at the pace of the recent batches, or None before there is a pace."""
         if len(self._recent) < 2:
             return None
         (first, began), (last, ended) = self._recent[0], self._recent[-1]
         return (self.total_batches - self.done) * (ended - began) / (last - first)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         self.done += 1
         now = time.monotonic()
         # The first batch is only a start: its time went into compiling.
@@ -59,11 +70,11 @@ class Progress(keras.callbacks.Callback):
             self._last_shown = now
             self._show(self.text(logs))
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         if self.on_terminal and not self.quiet:
             print(file=self.file)
 
-    def text(self, logs=None):
+    def text(self, logs: Logs = None) -> str:
         """Composes the line, for example `batch 120/937  13%  loss 152.3  LTM 184  N 2  ETA 0:02:13`."""
         percent = 100 * self.done // max(self.total_batches, 1)
         fields = {**(logs or {}), **(self.status() if self.status else {})}

@@ -1,7 +1,11 @@
 """A long-term memory that is a uniform sample of all that has been seen."""
 
+from typing import Any
+
 import keras
 import numpy as np
+
+from ocm_tf.types import Logs
 
 
 class ReservoirTransfer(keras.callbacks.Callback):
@@ -14,13 +18,13 @@ class ReservoirTransfer(keras.callbacks.Callback):
         seed: seed of the random choice.
     """
 
-    def __init__(self, capacity, seed=0):
+    def __init__(self, capacity: int, seed: int = 0) -> None:
         super().__init__()
         self.capacity = capacity
         self.rng = np.random.default_rng(seed)
         self.num_seen = self.num_offered = 0
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         memory = self.model.memory
         if len(memory.long_term) == 0:
             # An expansion has cleared it: from here on it is a sample of what comes after.
@@ -33,12 +37,12 @@ class ReservoirTransfer(keras.callbacks.Callback):
         self.num_offered += len(newest.positions)
         self.num_seen += len(newest.positions)
 
-    def get_state(self):
+    def get_state(self) -> dict[str, Any]:
         """Returns what a resumed run needs to go on alike, as a dict for JSON."""
         counts = {"num_seen": self.num_seen, "num_offered": self.num_offered}
         return {**counts, "rng": self.rng.bit_generator.state}
 
-    def set_state(self, state):
+    def set_state(self, state: dict[str, Any]) -> None:
         """Takes up the state of `get_state`."""
         self.num_seen, self.num_offered = state["num_seen"], state["num_offered"]
         self.rng.bit_generator.state = state["rng"]

@@ -4,6 +4,8 @@ import hashlib
 import json
 import random
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,13 +14,14 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from ocm_tf.errors import UserError
 from ocm_tf.files import DamagedFileError, load_arrays, save_arrays
+from ocm_tf.types import PathLike
 
 FORMAT = 1
 KERAS_OWNERS = (keras.layers.Layer, keras.initializers.Initializer, keras.metrics.Metric)
 LIBRARIES = {"builtins", "functools", "collections", "keras", "tensorflow", "numpy", "threading"}
 
 
-def state_variables(model, stateful=()):
+def state_variables(model: keras.Model, stateful: Sequence[Any] = ()) -> list[keras.Variable]:
     """Finds every variable that training changes.
 
     `model.variables` has the weights and the seed generators that layers hold in attributes, lists, tuples
@@ -70,7 +73,7 @@ def _is_foreign(owner):
     return type(owner).__module__.partition(".")[0] not in LIBRARIES
 
 
-def save_state(path, model, stateful=(), extra=None):
+def save_state(path: PathLike, model: keras.Model, stateful: Sequence[Any] = (), extra: Any = None) -> None:
     """Writes the whole state of a training run to one `.npz` file, atomically.
 
     Args:
@@ -99,7 +102,7 @@ def save_state(path, model, stateful=(), extra=None):
     save_arrays(path, {"manifest": text, "digest": _digest(text, arrays), **arrays})
 
 
-def restore_state(path, model, stateful=()):
+def restore_state(path: PathLike, model: keras.Model, stateful: Sequence[Any] = ()) -> Any:
     """Puts back what `save_state` wrote; either all of it or, on an error, nothing.
 
     Args:
