@@ -1,5 +1,7 @@
 """An expanding mixture whose components each own a classifier (OCM for classification)."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,6 +11,7 @@ from ocm_tf.models.growth import start_afresh
 from ocm_tf.models.online_classifier import classify_routed, cross_entropy_step, require_labels
 from ocm_tf.models.vae import build_once
 from ocm_tf.models.vae_mixture import VAEMixture
+from ocm_tf.types import Array, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -29,21 +32,26 @@ class ClassifierMixture(VAEMixture):
     Call: as for `VAEMixture`; `classify` names classes.
     """
 
-    def __init__(self, classifier, **kwargs):
+    def __init__(self, classifier: keras.layers.Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.classifier = classifier
 
-    def build_networks(self):
+    def build_networks(self) -> None:
         # Before the bank is allocated, which needs the variables of all templates.
         build_once(self.classifier, (None, *self.image_shape))
         super().build_networks()
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         images, component = tf.TensorSpec([None, *self.image_shape], tf.float32), tf.TensorSpec([], tf.int32)
         self._probabilities = tf.function(self.probabilities, input_signature=[images, component])
 
-    def compile(self, optimizer="adam", classifier_optimizer="sgd", **kwargs):
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        classifier_optimizer: str | keras.optimizers.Optimizer = "sgd",
+        **kwargs: Any,
+    ) -> None:
         """Configures training.
 
         Args:
@@ -56,36 +64,36 @@ class ClassifierMixture(VAEMixture):
         # Loading restores an optimizer's state only into variables that exist.
         self.classifier_optimizer.build(self.classifier.trainable_variables)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         classifier_optimizer = keras.saving.serialize_keras_object(self.classifier_optimizer)
         return {**super().get_compile_config(), "classifier_optimizer": classifier_optimizer}
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         return self.classifier.compute_output_shape((None, *self.image_shape))[-1]
 
     @property
-    def templates(self):
+    def templates(self) -> tuple[keras.layers.Layer, ...]:
         return (*super().templates, self.classifier)
 
     @property
-    def optimized_variables(self):
+    def optimized_variables(self) -> list[keras.Variable]:
         of_classifier = {id(variable) for variable in self.classifier.trainable_variables}
         return [variable for variable in self.trainable_variables if id(variable) not in of_classifier]
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         require_labels(data)
         return super().train_step(data)
 
-    def minibatch_step(self, images, labels):
+    def minibatch_step(self, images: Tensor, labels: Tensor) -> Tensor:
         loss = super().minibatch_step(images, labels)
         return loss + cross_entropy_step(self.classifier, self.classifier_optimizer, images, labels)
 
-    def grow(self):
+    def grow(self) -> None:
         super().grow()
         start_afresh(self.classifier_optimizer, self.classifier.trainable_variables)
 
-    def probabilities(self, inputs, component):
+    def probabilities(self, inputs: Tensor, component: Tensor) -> Tensor:
         """Computes the class probabilities of a component's classifier; works inside a graph.
 
         Args:
@@ -97,7 +105,14 @@ class ClassifierMixture(VAEMixture):
         """
         return ops.softmax(self._apply(self.classifier, inputs, component))
 
-    def classify(self, images, num_samples=1000, batch_size=64, seed=0, routes=None):
+    def classify(
+        self,
+        images: Array,
+        num_samples: int = 1000,
+        batch_size: int = 64,
+        seed: int = 0,
+        routes: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Computes the probability of each class, each image by the component with the highest bound for it.
 
         Args:
@@ -114,5 +129,5 @@ class ClassifierMixture(VAEMixture):
             routes = self.route(np.asarray(self.binarised(images, seed)), num_samples, batch_size, seed)
         return classify_routed(self._probabilities, images, routes, self.num_classes, batch_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "classifier": keras.saving.serialize_keras_object(self.classifier)}

@@ -1,7 +1,11 @@
 """What all classifiers that learn one experience after the other have in common."""
 
+from __future__ import annotations
+
 import contextlib
 import time
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -9,6 +13,7 @@ import tensorflow as tf
 
 from ocm_tf.errors import UserError
 from ocm_tf.models.nested_config import deserialize_parts
+from ocm_tf.types import Arrays, Tensor, TrainingData
 
 # What a random generator of an experience is for; see `ContinualClassifier.rng`.
 ORDER, MEMORY, REPLAY, GENERATION = range(4)
@@ -47,7 +52,16 @@ class ContinualClassifier(keras.Model):
     Call: images of shape `(batch, height, width, channels)` -> logits of shape `(batch, num_classes)`.
     """
 
-    def __init__(self, backbone, head, batch_size=64, weight_decay=0.0005, minibatches_per_step=100, seed=0, **kwargs):
+    def __init__(
+        self,
+        backbone: keras.Model,
+        head: keras.Model,
+        batch_size: int = 64,
+        weight_decay: float = 0.0005,
+        minibatches_per_step: int = 100,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         for name, value in {"batch_size": batch_size, "minibatches_per_step": minibatches_per_step}.items():
             if value < 1:
@@ -64,18 +78,20 @@ class ContinualClassifier(keras.Model):
         self.experience_index = 0
         self.seconds = {"fit": 0.0, "sample": 0.0}
         self.accuracy_tracker = keras.metrics.Mean(name="accuracy")
-        self._inputs = self._labels = None  # of the experience at hand
+        # Of the experience at hand.
+        self._inputs: Any = None
+        self._labels: np.ndarray | None = None
         self.built = True  # both parts are
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         return self.head(self.backbone(inputs, training=training), training=training)
 
     @property
-    def is_frozen(self):
+    def is_frozen(self) -> bool:
         """Whether the backbone has been frozen."""
         return not self.backbone.trainable
 
-    def classify(self, images):
+    def classify(self, images: np.ndarray) -> np.ndarray:
         """Computes the probabilities of the classes.
 
         Args:
@@ -86,7 +102,9 @@ class ContinualClassifier(keras.Model):
         """
         return tf.nn.softmax(self.predict(images, batch_size=_EVALUATED_ROWS, verbose=0)).numpy()
 
-    def compile(self, optimizer=None, jit_compile=False, **kwargs):
+    def compile(
+        self, optimizer: keras.optimizers.Optimizer | None = None, jit_compile: bool = False, **kwargs: Any
+    ) -> None:
         """Configures training; the loss is the model's own.
 
         Args:
@@ -100,13 +118,21 @@ class ContinualClassifier(keras.Model):
         self.optimizer.build(self.trainable_variables)
         self._fresh_optimizer = [variable.numpy() for variable in self.optimizer.variables]
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras compiles a loaded model only if `compile` is its own.
         self.compile(**keras.saving.deserialize_keras_object(config))
 
     # Learning an experience
 
-    def fit_experience(self, experience, epochs=40, callbacks=(), verbose=0, resume=None, start=0):
+    def fit_experience(
+        self,
+        experience: TrainingData,
+        epochs: int = 40,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        verbose: int = 0,
+        resume: Callable[[ContinualClassifier], int] | None = None,
+        start: int = 0,
+    ) -> keras.callbacks.History:
         """Learns one experience, then updates what is remembered of it.
 
         Callbacks may define `on_experience_begin(experience)` and `on_experience_end(experience)` besides the hooks of
@@ -147,7 +173,7 @@ class ContinualClassifier(keras.Model):
         return history
 
     @property
-    def steps_per_epoch(self):
+    def steps_per_epoch(self) -> int:
         """Keras steps of an epoch of the experience at hand."""
         return -(-self._num_minibatches() // self.minibatches_per_step)
 
@@ -170,11 +196,11 @@ class ContinualClassifier(keras.Model):
             start = (first + 1 if done else epochs) * steps
         return history
 
-    def prepare_weights(self, images, labels):
+    def prepare_weights(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Changes weights before an experience is trained on; not called when one is resumed."""
         self._reset_optimizer()
 
-    def begin_experience(self, images, labels):
+    def begin_experience(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, np.ndarray]:
         """Prepares for an experience, also for one that is resumed.
 
         Returns:
@@ -182,25 +208,25 @@ class ContinualClassifier(keras.Model):
         """
         return images, labels
 
-    def end_experience(self, images, labels):
+    def end_experience(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Remembers what the method keeps of an experience."""
 
-    def own_callbacks(self):
+    def own_callbacks(self) -> list[keras.callbacks.Callback]:
         """Returns callbacks of the method itself for the `fit` of the experience at hand."""
         return []
 
-    def transient_num_bytes(self):
+    def transient_num_bytes(self) -> int:
         """Returns the bytes that the method needs beside its state and the images while it learns the experience."""
         return 0
 
     @contextlib.contextmanager
-    def timed(self, what):
+    def timed(self, what: str) -> Iterator[None]:
         """Adds the time that its block takes to `seconds[what]`."""
         began = time.perf_counter()
         yield
         self.seconds[what] += time.perf_counter() - began
 
-    def rng(self, purpose, epoch=0):
+    def rng(self, purpose: int, epoch: int = 0) -> np.random.Generator:
         """Makes the random generator of a purpose in the experience at hand; it does not depend on what came before."""
         return np.random.default_rng([purpose, self.seed, self.experience_index, epoch])
 
@@ -225,21 +251,25 @@ class ContinualClassifier(keras.Model):
 
     # Minibatches
 
-    def batch_split(self):
+    def batch_split(self) -> tuple[int, int]:
         """Returns how many samples of a minibatch are the experience's own and how many are replayed."""
         return self.batch_size, 0
 
-    def replay_for_epoch(self, num_wanted, rng):
+    def replay_for_epoch(
+        self, num_wanted: int, rng: np.random.Generator
+    ) -> Callable[[int, int], tuple[np.ndarray, ...]]:
         """Returns `take(first, last)`, which gives inputs, labels and experiences of that part of an epoch's replay."""
         nothing = np.zeros((0, *self.replay_spec.shape[1:]), self.replay_spec.dtype.as_numpy_dtype)
         return lambda first, last: (nothing, np.zeros(0, np.int32), np.zeros(0, np.int32))
 
     @property
-    def replay_spec(self):
+    def replay_spec(self) -> tf.TensorSpec:
         """Shape and dtype of replayed inputs."""
         return tf.TensorSpec((None, *self._inputs.shape[1:]), self._inputs.dtype)
 
-    def minibatch_weights(self, num_current, num_replayed, experiences):
+    def minibatch_weights(
+        self, num_current: np.ndarray, num_replayed: int, experiences: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Gives each sample its factor in the loss of its minibatch; here all have an equal one.
 
         Args:
@@ -292,7 +322,7 @@ class ContinualClassifier(keras.Model):
 
     # Steps
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         current, replayed, sizes = data["current"], data["replayed"], data["sizes"]
         num_rows = tf.shape(current[1])[0]
         num_minibatches = -(-num_rows // sizes[0])
@@ -312,7 +342,9 @@ class ContinualClassifier(keras.Model):
         num_samples = tf.cast(num_rows + tf.shape(replayed[1])[0], tf.float32)
         return self._report(loss / count, count, correct / num_samples, num_samples)
 
-    def minibatch_step(self, current, replayed, labels, weights, rows):
+    def minibatch_step(
+        self, current: Tensor, replayed: Tensor, labels: Tensor, weights: Tensor, rows: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Makes one update of the trainable weights; works inside a graph.
 
         Args:
@@ -337,15 +369,15 @@ class ContinualClassifier(keras.Model):
         self.optimizer.apply(decayed, variables)
         return loss, _num_correct(logits, labels)
 
-    def minibatch_logits(self, current, replayed, rows):
+    def minibatch_logits(self, current: Tensor, replayed: Tensor, rows: Tensor) -> Tensor:
         """Computes the logits of the experience's inputs and the replayed ones; works inside a graph."""
         return self(tf.concat([current, replayed], 0), training=True)
 
-    def penalty(self):
+    def penalty(self) -> Tensor:
         """Returns what the method adds to the loss of every minibatch, a float scalar; works inside a graph."""
         return 0.0
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         logits = self(images, training=False)
         labels = tf.cast(labels, tf.int32)
@@ -361,11 +393,11 @@ class ContinualClassifier(keras.Model):
         return {"loss": loss_tracker.result(), "accuracy": self.accuracy_tracker.result()}
 
     @property
-    def training_inputs(self):
+    def training_inputs(self) -> Any:
         """Inputs of the experience at hand that the model trains on, images or latents; None between experiences."""
         return self._inputs
 
-    def training_accuracy(self):
+    def training_accuracy(self) -> float:
         """Measures the accuracy on the training samples of the experience at hand, in inference mode.
 
         Raises:
@@ -384,33 +416,33 @@ class ContinualClassifier(keras.Model):
     def _count_correct(self, inputs, labels):
         return _num_correct(self.inference_logits(inputs), labels)
 
-    def inference_logits(self, inputs):
+    def inference_logits(self, inputs: Tensor) -> Tensor:
         """Computes the logits of rows that `begin_experience` returned; works inside a graph."""
         return self(inputs, training=False)
 
     # State
 
-    def state_arrays(self):
+    def state_arrays(self) -> Arrays:
         """Returns what the method keeps between experiences besides the weights, `{name: array}`."""
         return {}
 
-    def set_state_arrays(self, arrays):
+    def set_state_arrays(self, arrays: Arrays) -> None:
         """Takes up the state of `state_arrays`."""
         if arrays:
             raise ValueError(f"{type(self).__name__} keeps no arrays, got {sorted(arrays)}.")
 
-    def state_num_bytes(self):
+    def state_num_bytes(self) -> int:
         """Returns the bytes of all that the method keeps between experiences besides the weights."""
         return sum(array.nbytes for array in self.state_arrays().values())
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
         store["experience_index"] = np.array(self.experience_index)
         for index, state in enumerate(self._random_states()):
             store[f"random_{index}"] = state.numpy()
         for name, array in self.state_arrays().items():
             store[f"state_{name}"] = array
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: MutableMapping[str, Any]) -> None:
         stored = {name: np.asarray(store[name]) for name in store.keys()}  # noqa: SIM118
         self.experience_index = int(stored["experience_index"])
         for index, state in enumerate(self._random_states()):
@@ -422,7 +454,7 @@ class ContinualClassifier(keras.Model):
         weights = {id(weight) for weight in self.weights}
         return [variable for variable in self.variables if id(variable) not in weights]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "backbone": keras.saving.serialize_keras_object(self.backbone),
@@ -434,7 +466,7 @@ class ContinualClassifier(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         return cls(**deserialize_parts(config, custom_objects))
 
 

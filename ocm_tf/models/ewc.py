@@ -1,10 +1,13 @@
 """Elastic weight consolidation."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ocm_tf.models.continual_classifier import ContinualClassifier
+from ocm_tf.types import Arrays, Tensor
 
 FISHERS = ("batch", "sample")
 
@@ -35,8 +38,16 @@ class EWC(ContinualClassifier):
     """
 
     def __init__(
-        self, backbone, head, penalty_strength=1.0, fisher="batch", half=False, online=False, decay=1.0, **kwargs
-    ):
+        self,
+        backbone: keras.Model,
+        head: keras.Model,
+        penalty_strength: float = 1.0,
+        fisher: str = "batch",
+        half: bool = False,
+        online: bool = False,
+        decay: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, head, **kwargs)
         if fisher not in FISHERS:
             raise ValueError(f"fisher must be one of {FISHERS}, got {fisher!r}.")
@@ -48,7 +59,7 @@ class EWC(ContinualClassifier):
         self._fishers = [_stack(variable) for variable in self.trainable_variables]
         self._anchors = [_stack(variable) for variable in self.trainable_variables]
 
-    def penalty(self):
+    def penalty(self) -> Tensor:
         strength = self.penalty_strength * (0.5 if self.half else 1.0)
         parts = [
             tf.reduce_sum(fishers * tf.square(variable[None] - anchors))
@@ -56,7 +67,7 @@ class EWC(ContinualClassifier):
         ]
         return strength * tf.add_n(parts)
 
-    def end_experience(self, images, labels):
+    def end_experience(self, images: np.ndarray, labels: np.ndarray) -> None:
         with self.timed("fit"):
             information = self.fisher_information(images, labels)
         for fishers, anchors, new, variable in zip(
@@ -70,7 +81,7 @@ class EWC(ContinualClassifier):
                 fishers.assign(np.concatenate([fishers.numpy(), new[None]]))
                 anchors.assign(np.concatenate([anchors.numpy(), latest]))
 
-    def fisher_information(self, images, labels):
+    def fisher_information(self, images: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
         """Estimates the diagonal of the Fisher information of the weights as they are.
 
         Args:
@@ -105,16 +116,16 @@ class EWC(ContinualClassifier):
         zeros = [tf.zeros(variable.shape) for variable in variables]
         return tf.while_loop(lambda start, *_: start < tf.shape(labels)[0], one_batch, (0, *zeros))[1:]
 
-    def state_arrays(self):
+    def state_arrays(self) -> Arrays:
         fishers = {f"fisher_{index}": stack.numpy() for index, stack in enumerate(self._fishers)}
         return fishers | {f"anchor_{index}": stack.numpy() for index, stack in enumerate(self._anchors)}
 
-    def set_state_arrays(self, arrays):
+    def set_state_arrays(self, arrays: Arrays) -> None:
         for index, (fishers, anchors) in enumerate(zip(self._fishers, self._anchors, strict=True)):
             fishers.assign(arrays[f"fisher_{index}"])
             anchors.assign(arrays[f"anchor_{index}"])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "penalty_strength": self.penalty_strength,

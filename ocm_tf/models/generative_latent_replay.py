@@ -1,12 +1,17 @@
 """Replay of latents drawn from generators, behind a frozen backbone."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 
 from ocm_tf.memory import ClassConditionalGMM, ComponentLabelledGMM, ReplayBuffer, experience_quotas
+from ocm_tf.memory.latent_generator import LatentGenerator
 from ocm_tf.models import latent_replay
 from ocm_tf.models.continual_classifier import GENERATION, MEMORY
 from ocm_tf.models.latent_replay import LatentReplay
+from ocm_tf.types import Arrays
 
 SAMPLINGS = ("per_experience", "per_batch", "static")
 LABEL_MODES = ("generator", "head")
@@ -42,17 +47,17 @@ class GenerativeLatentReplay(LatentReplay):
 
     def __init__(
         self,
-        backbone,
-        head,
-        buffer_size,
-        generator=None,
-        sampling="per_experience",
-        label_mode="generator",
-        quota="even",
-        quota_window=None,
-        proportions="empirical",
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        head: keras.Model,
+        buffer_size: int,
+        generator: LatentGenerator | None = None,
+        sampling: str = "per_experience",
+        label_mode: str = "generator",
+        quota: str = "even",
+        quota_window: int | None = None,
+        proportions: str = "empirical",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, head, buffer_size, **kwargs)
         if sampling not in SAMPLINGS:
             raise ValueError(f"sampling must be one of {SAMPLINGS}, got {sampling!r}.")
@@ -66,10 +71,10 @@ class GenerativeLatentReplay(LatentReplay):
         self.generator = ClassConditionalGMM() if generator is None else generator
         self.sampling, self.label_mode, self.proportions = sampling, label_mode, proportions
         self.quota, self.quota_window = quota, quota_window
-        self.generators = []
+        self.generators: list[LatentGenerator] = []
         self._quotas = np.zeros(0, np.int64)
 
-    def begin_experience(self, images, labels):
+    def begin_experience(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, np.ndarray]:
         inputs, labels = super().begin_experience(images, labels)
         if self.sampling != "static":
             self._quotas = experience_quotas(
@@ -96,12 +101,14 @@ class GenerativeLatentReplay(LatentReplay):
         latents, labels = (np.concatenate(column) for column in zip(*parts, strict=True))
         return latents, labels.astype(np.int32), np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
-    def replay_shares(self):
+    def replay_shares(self) -> np.ndarray:
         if self.sampling == "static":
             return super().replay_shares()
         return self._quotas / self._quotas.sum() if self._quotas.sum() > 0 else np.zeros(0)
 
-    def replay_for_epoch(self, num_wanted, rng):
+    def replay_for_epoch(
+        self, num_wanted: int, rng: np.random.Generator
+    ) -> Callable[[int, int], tuple[np.ndarray, ...]]:
         if self.sampling != "per_batch" or num_wanted == 0:
             return super().replay_for_epoch(num_wanted, rng)
         shares = self.replay_shares()
@@ -114,13 +121,13 @@ class GenerativeLatentReplay(LatentReplay):
 
         return take
 
-    def end_experience(self, images, labels):
+    def end_experience(self, images: np.ndarray, labels: np.ndarray) -> None:
         super().end_experience(images, labels)
         if self.sampling != "static":
             self.buffer = ReplayBuffer(self.buffer_size)
             self._quotas = np.zeros(0, np.int64)
 
-    def transient_num_bytes(self):
+    def transient_num_bytes(self) -> int:
         if self.sampling == "static":
             drawn = 0
         elif self.sampling == "per_experience":
@@ -130,7 +137,7 @@ class GenerativeLatentReplay(LatentReplay):
             drawn = num_minibatches * self.batch_split()[1] * (4 * self.latent_dim + 8)
         return super().transient_num_bytes() + drawn
 
-    def remember(self, latents, labels):
+    def remember(self, latents: np.ndarray, labels: np.ndarray) -> None:
         rng = self.rng(MEMORY)
         with self.timed("fit"):
             generator = self._new_generator().fit(latents, labels, rng)
@@ -138,31 +145,31 @@ class GenerativeLatentReplay(LatentReplay):
         if self.sampling == "static":
             num_drawn = min(self.buffer_size // (self.experience_index + 1), len(labels))
             with self.timed("sample"):
-                drawn = generator.sample(num_drawn, self.proportions, rng)
-            self.buffer.overwrite(*drawn, self.experience_index, rng)
+                latents, labels = generator.sample(num_drawn, self.proportions, rng)
+            self.buffer.overwrite(latents, labels, self.experience_index, rng)
 
     def _new_generator(self):
         return type(self.generator).from_config(self.generator.get_config())
 
-    def state_arrays(self):
+    def state_arrays(self) -> Arrays:
         arrays = super().state_arrays()
         for index, generator in enumerate(self.generators):
             arrays |= {f"generator_{index}_{name}": array for name, array in generator.arrays().items()}
         return arrays
 
-    def set_state_arrays(self, arrays):
-        by_generator = {}
+    def set_state_arrays(self, arrays: Arrays) -> None:
+        by_generator: dict[int, Arrays] = {}
         for name in [name for name in arrays if name.startswith("generator_")]:
             _, index, part = name.split("_", 2)
             by_generator.setdefault(int(index), {})[part] = arrays[name]
         self.generators = []
-        for index in sorted(by_generator):
+        for _, own in sorted(by_generator.items()):
             generator = self._new_generator()
-            generator.set_arrays(by_generator[index])
+            generator.set_arrays(own)
             self.generators.append(generator)
         super().set_state_arrays({name: array for name, array in arrays.items() if name.startswith("buffer_")})
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "generator": keras.saving.serialize_keras_object(self.generator),

@@ -1,18 +1,28 @@
 """What models that grow share: one set of layers that train, the templates, and a `WeightBank` of frozen copies."""
 
+from __future__ import annotations
+
 import contextlib
 import itertools
 import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+import keras
 import tensorflow as tf
 
+from ocm_tf.types import Tensor
 
-def variables_of(layer):
+if TYPE_CHECKING:
+    from ocm_tf.memory.weight_bank import WeightBank
+
+
+def variables_of(layer: keras.layers.Layer) -> list[keras.Variable]:
     """Returns a layer's variables in the order that `stateless_call` takes them."""
     return layer.trainable_variables + layer.non_trainable_variables
 
 
-def choose_weights(bank, index, variables):
+def choose_weights(bank: WeightBank, index: Tensor, variables: Sequence[keras.Variable]) -> list[Tensor]:
     """Returns the weights of copy `index` of a bank, or the templates' own if there is no such copy; in a graph.
 
     Args:
@@ -23,7 +33,13 @@ def choose_weights(bank, index, variables):
     return _choose(bank, index, variables, slice(None))
 
 
-def apply_template(template, templates, bank, component, *inputs):
+def apply_template(
+    template: keras.layers.Layer,
+    templates: Sequence[keras.layers.Layer],
+    bank: WeightBank,
+    component: Tensor,
+    *inputs: Tensor,
+) -> Tensor:
     """Runs a component's layer: the template itself if that component still trains, else with banked weights.
 
     Args:
@@ -54,7 +70,7 @@ def _choose(bank, index, variables, columns):
     )
 
 
-def initialise_afresh(templates, seed):
+def initialise_afresh(templates: Sequence[keras.layers.Layer], seed: str | int) -> None:
     """Gives layers new initial weights, seeded so that a resumed run grows the same as one never stopped.
 
     Args:
@@ -70,7 +86,7 @@ def initialise_afresh(templates, seed):
                 variable.assign(new)
 
 
-def start_afresh(optimizer, variables):
+def start_afresh(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> None:
     """Sets an optimizer, built on `variables`, back to the state of a new one."""
     fresh = optimizer.from_config(optimizer.get_config())
     fresh.build(variables)

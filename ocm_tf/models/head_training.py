@@ -1,12 +1,22 @@
 """Training of a classifier's last step alone, on features or logits computed once."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
 from ocm_tf.networks import cosine_similarities
 
 
-def bias_correction(logits, labels, num_old, epochs=250, learning_rate=0.1, milestones=(100, 150, 200), decay=2e-4):
+def bias_correction(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    num_old: int,
+    epochs: int = 250,
+    learning_rate: float = 0.1,
+    milestones: Sequence[int] = (100, 150, 200),
+    decay: float = 2e-4,
+) -> np.ndarray:
     """Fits alpha and beta such that alpha * z + beta takes the place of the logits of new classes  [BiC].
 
     Gradient descent with momentum 0.9 on the mean cross-entropy, all else fixed.
@@ -43,7 +53,15 @@ def _corrected(logits, labels, num_old, rates, decay):
     return correction
 
 
-def fine_tuned_rows(rows, features, labels, rng, epochs=50, learning_rate=0.1, batch_size=128):
+def fine_tuned_rows(
+    rows: np.ndarray,
+    features: np.ndarray,
+    labels: np.ndarray,
+    rng: np.random.Generator,
+    epochs: int = 50,
+    learning_rate: float = 0.1,
+    batch_size: int = 128,
+) -> np.ndarray:
     """Trains the rows of a classifier by angles on features, its cosines not scaled  [Mnemonics code].
 
     Args:

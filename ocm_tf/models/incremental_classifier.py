@@ -1,5 +1,8 @@
 """Classifiers that meet new classes in phases and keep a few exemplars of the old ones."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -29,6 +32,7 @@ from ocm_tf.models.incremental_losses import (
 )
 from ocm_tf.models.joined_rows import JoinedRows
 from ocm_tf.networks import CosineHead, cosine_similarities
+from ocm_tf.types import Arrays, Tensor
 
 INCREMENTAL_METHODS = ("kd", "lucir", "lucir_ms", "bic", "ce", "joint")
 CLASSIFIERS = ("fc", "nme", "fine_tuned")
@@ -97,34 +101,34 @@ class IncrementalClassifier(ContinualClassifier):
 
     def __init__(
         self,
-        backbone,
-        num_classes,
-        mean=(0.5,),
-        std=(0.25,),
-        method="kd",
-        augmentation=None,
-        exemplars_per_class=20,
-        total_exemplars=None,
-        exemplar_dtype="float32",
-        selection="herding",
-        initial_scale=1.0,
-        freeze_old_rows=True,
-        imprint=True,
-        temperature=2.0,
-        distillation_weight=0.25,
-        less_forget_base=5.0,
-        margin=0.5,
-        top_k=2,
-        new_weight=None,
-        learning_rate=0.1,
-        milestones=(80, 120),
-        balanced_epochs=0,
-        balanced_learning_rate=0.01,
-        balanced_milestones=(10,),
-        balanced_all=False,
-        mirror="width",
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        num_classes: int,
+        mean: Sequence[float] = (0.5,),
+        std: Sequence[float] = (0.25,),
+        method: str = "kd",
+        augmentation: keras.layers.Layer | None = None,
+        exemplars_per_class: int = 20,
+        total_exemplars: int | None = None,
+        exemplar_dtype: str = "float32",
+        selection: str = "herding",
+        initial_scale: float = 1.0,
+        freeze_old_rows: bool = True,
+        imprint: bool = True,
+        temperature: float = 2.0,
+        distillation_weight: float = 0.25,
+        less_forget_base: float = 5.0,
+        margin: float = 0.5,
+        top_k: int = 2,
+        new_weight: float | None = None,
+        learning_rate: float = 0.1,
+        milestones: Sequence[int] = (80, 120),
+        balanced_epochs: int = 0,
+        balanced_learning_rate: float = 0.01,
+        balanced_milestones: Sequence[int] = (10,),
+        balanced_all: bool = False,
+        mirror: str | None = "width",
+        **kwargs: Any,
+    ) -> None:
         features = keras.Input(backbone.output_shape[1:])
         head = CosineHead(num_classes, initial_scale, name="cosine_head")
         super().__init__(backbone, keras.Model(features, head(features), name="head"), **kwargs)
@@ -133,7 +137,7 @@ class IncrementalClassifier(ContinualClassifier):
                 raise ValueError(f"{name} must be one of {allowed}, got {value!r}.")
         if new_weight is not None and not 0 <= new_weight <= 1:
             raise ValueError(f"new_weight must lie in 0 to 1, got {new_weight}.")
-        self._own_config = {
+        self._own_config: dict[str, Any] = {
             "num_classes": num_classes,
             "mean": tuple(mean),
             "std": tuple(std),
@@ -185,7 +189,7 @@ class IncrementalClassifier(ContinualClassifier):
         seen = range(1, self.num_classes + 1)
         return max(number * exemplar_quota(number, total=self.total_exemplars) for number in seen)
 
-    def compile(self, optimizer=None, **kwargs):
+    def compile(self, optimizer: keras.optimizers.Optimizer | None = None, **kwargs: Any) -> None:
         """Configures training.
 
         Args:
@@ -202,11 +206,11 @@ class IncrementalClassifier(ContinualClassifier):
         counted = [self.correction, self.num_old]
         return [*backbone.trainable_variables, *backbone.non_trainable_variables, *rows_and_scale, *counted]
 
-    def copied_values(self):
+    def copied_values(self) -> list[Tensor]:
         """Returns the values of all that a teacher consists of, a list of tensors; works inside a graph."""
         return [tf.convert_to_tensor(variable) for variable in self._copied_variables()]
 
-    def outputs_of(self, values, inputs, num_seen):
+    def outputs_of(self, values: Sequence[Tensor], inputs: Tensor, num_seen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Computes what a network of other weights makes of images, in inference mode; works inside a graph.
 
         Args:
@@ -223,11 +227,11 @@ class IncrementalClassifier(ContinualClassifier):
         cosines = cosine_similarities(features, rows)
         return features, cosines, corrected(scale * cosines, correction, num_old, num_seen)
 
-    def normalized(self, images):
+    def normalized(self, images: Tensor) -> Tensor:
         """Returns `(images / 255 - mean) / std` as floats; works inside a graph."""
         return (tf.cast(images, tf.float32) / 255 - tf.constant(self.mean)) / tf.constant(self.std)
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         features = self.backbone(self.normalized(inputs), training=training)
         return self._logits(features)
 
@@ -237,7 +241,7 @@ class IncrementalClassifier(ContinualClassifier):
 
     # A phase
 
-    def begin_experience(self, images, labels):
+    def begin_experience(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, np.ndarray]:
         held = self.memory.read()
         joined = np.concatenate([labels, held.labels.astype(np.int32)])
         rows = np.arange(len(joined))
@@ -253,7 +257,7 @@ class IncrementalClassifier(ContinualClassifier):
         new, _ = choose_exemplars(labels, number, "random", rng=self.rng(MEMORY))
         return np.concatenate([new, old])
 
-    def prepare_weights(self, images, labels):
+    def prepare_weights(self, images: np.ndarray, labels: np.ndarray) -> None:
         num_seen = int(self.num_seen.numpy())
         first, last = int(labels.min()), int(labels.max())
         if last < num_seen or (first != num_seen and self.method != "joint"):
@@ -275,10 +279,10 @@ class IncrementalClassifier(ContinualClassifier):
             self.cosine_head.rows.assign(rows)
         super().prepare_weights(images, labels)
 
-    def own_callbacks(self):
+    def own_callbacks(self) -> list[keras.callbacks.Callback]:
         return [_step_schedule(self.learning_rate, self.milestones)]
 
-    def end_experience(self, images, labels):
+    def end_experience(self, images: np.ndarray, labels: np.ndarray) -> None:
         held = self.memory.read()
         if self.method == "bic" and len(held.labels):
             self._correct_bias(images, labels, held)
@@ -295,7 +299,7 @@ class IncrementalClassifier(ContinualClassifier):
         targets = np.concatenate([labels, held.labels])[rows]
         self.correction.assign(bias_correction(logits, targets, int(self.num_old.numpy())))
 
-    def next_exemplars(self, images, labels, held):
+    def next_exemplars(self, images: np.ndarray, labels: np.ndarray, held: Samples) -> Samples:
         """Chooses the exemplars of the new classes and gives up those of the old ones for which there is no more room.
 
         Args:
@@ -314,7 +318,7 @@ class IncrementalClassifier(ContinualClassifier):
         return joined_samples(old, new)
 
     @property
-    def quota(self):
+    def quota(self) -> int:
         """Exemplars of each class after the phase at hand."""
         return exemplar_quota(int(self.num_seen.numpy()), self.exemplars_per_class, self.total_exemplars)
 
@@ -329,7 +333,9 @@ class IncrementalClassifier(ContinualClassifier):
 
     # An update
 
-    def minibatch_step(self, current, replayed, labels, weights, rows):
+    def minibatch_step(
+        self, current: Tensor, replayed: Tensor, labels: Tensor, weights: Tensor, rows: Tensor
+    ) -> tuple[Tensor, Tensor]:
         images = current if self.augmentation is None else self.augmentation(tf.cast(current, tf.float32))
         inputs = self.normalized(images)
         with tf.GradientTape() as tape:
@@ -358,7 +364,7 @@ class IncrementalClassifier(ContinualClassifier):
             lambda: self.backbone(inputs, training=True),
         )
 
-    def phase_loss(self, inputs, labels, features, cosines):
+    def phase_loss(self, inputs: Tensor, labels: Tensor, features: Tensor, cosines: Tensor) -> Tensor:
         """Computes the loss of a minibatch; works inside a graph.
 
         Args:
@@ -398,7 +404,7 @@ class IncrementalClassifier(ContinualClassifier):
             return new_loss + has_old * old_loss
         return (1 - share) * new_loss + share * old_loss
 
-    def gradient_factors(self):
+    def gradient_factors(self) -> list[Tensor]:
         """Returns what the gradient of each trainable variable is multiplied by, tensors of 0 and 1; for a graph."""
         has_old = tf.cast(self.num_old > 0, tf.float32)
         frozen_backbone = 0.0 if self.balanced_all else tf.cast(self.balancing, tf.float32)
@@ -416,7 +422,7 @@ class IncrementalClassifier(ContinualClassifier):
 
     # Classification
 
-    def features_of(self, images):
+    def features_of(self, images: np.ndarray) -> np.ndarray:
         """Computes features of images in inference mode.
 
         Args:
@@ -432,7 +438,7 @@ class IncrementalClassifier(ContinualClassifier):
     def _inference_features(self, images):
         return self.backbone(self.normalized(images), training=False)
 
-    def class_means_of(self, images, labels):
+    def class_means_of(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Computes the mean direction of each class seen, from any of its images; see `class_means`."""
         mirrored = None
         if self.mirror is not None:
@@ -440,7 +446,7 @@ class IncrementalClassifier(ContinualClassifier):
             mirrored = self.features_of(flipped)
         return class_means(self.features_of(images), labels, int(self.num_seen.numpy()), mirrored)
 
-    def predicted_classes(self, images, classifiers=("fc", "nme")):
+    def predicted_classes(self, images: np.ndarray, classifiers: Sequence[str] = ("fc", "nme")) -> Arrays:
         """Names the class of each image.
 
         Args:
@@ -467,15 +473,15 @@ class IncrementalClassifier(ContinualClassifier):
 
     # State
 
-    def state_arrays(self):
+    def state_arrays(self) -> Arrays:
         names = ("num_old", "num_seen", "correction")
         return {name: getattr(self, name).numpy() for name in names}
 
-    def set_state_arrays(self, arrays):
+    def set_state_arrays(self, arrays: Arrays) -> None:
         for name, value in arrays.items():
             getattr(self, name).assign(value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["head"]
         return {
@@ -485,7 +491,7 @@ class IncrementalClassifier(ContinualClassifier):
         }
 
 
-def corrected(logits, correction, num_old, num_seen):
+def corrected(logits: Tensor, correction: Tensor, num_old: Tensor, num_seen: Tensor) -> Tensor:
     """Corrects the bias towards new classes: their logits become alpha * z + beta  [BiC].
 
     Args:
@@ -498,7 +504,7 @@ def corrected(logits, correction, num_old, num_seen):
     return tf.where(is_new, correction[0] * logits + correction[1], logits)
 
 
-def joined_samples(first, second):
+def joined_samples(first: Samples, second: Samples) -> Samples:
     """Returns the samples of both, one after the other."""
     return Samples(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
 

@@ -6,10 +6,12 @@ the new ones, the others not met yet. `num_old` and `num_seen` are int tensors, 
 
 import tensorflow as tf
 
+from ocm_tf.types import Tensor
+
 _NEVER = -1e9
 
 
-def seen_only(logits, num_seen):
+def seen_only(logits: Tensor, num_seen: Tensor) -> Tensor:
     """Puts -1e9 in place of the logits of all classes from `num_seen` on, which then have no share in a softmax.
 
     Args:
@@ -22,7 +24,7 @@ def seen_only(logits, num_seen):
     return tf.where(tf.range(tf.shape(logits)[1]) < num_seen, logits, tf.cast(_NEVER, logits.dtype))
 
 
-def cross_entropy(labels, logits, num_seen):
+def cross_entropy(labels: Tensor, logits: Tensor, num_seen: Tensor) -> Tensor:
     """Computes the mean cross-entropy over the classes seen, in nats; a scalar.
 
     Args:
@@ -34,7 +36,9 @@ def cross_entropy(labels, logits, num_seen):
     return tf.reduce_mean(losses)
 
 
-def distillation_loss(logits, teacher_logits, num_old, temperature=2.0, weight=0.25):
+def distillation_loss(
+    logits: Tensor, teacher_logits: Tensor, num_old: Tensor, temperature: float = 2.0, weight: float = 0.25
+) -> Tensor:
     """Holds the softmax over the old classes to the teacher's  [Mnemonics code; LwF].
 
     loss = temperature**2 * weight * KL(softmax(teacher / temperature) || softmax(logits / temperature))
@@ -56,7 +60,7 @@ def distillation_loss(logits, teacher_logits, num_old, temperature=2.0, weight=0
     return temperature**2 * weight * tf.reduce_mean(divergences)
 
 
-def less_forget_loss(features, teacher_features):
+def less_forget_loss(features: Tensor, teacher_features: Tensor) -> Tensor:
     """Holds the direction of features to the teacher's: mean over the batch of 1 - cos(f, f_old)  [LUCIR].
 
     Args:
@@ -70,13 +74,13 @@ def less_forget_loss(features, teacher_features):
     return tf.reduce_mean(1 - tf.reduce_sum(ours * theirs, axis=1))
 
 
-def less_forget_weight(base, num_old, num_seen):
+def less_forget_weight(base: float, num_old: Tensor, num_seen: Tensor) -> Tensor:
     """Computes the factor of the less-forget loss: base * sqrt(num_old / (num_seen - num_old))  [LUCIR]."""
     old, new = (tf.cast(number, tf.float32) for number in (num_old, num_seen - num_old))
     return base * tf.sqrt(old / new)
 
 
-def cosine_match_loss(cosines, teacher_cosines, num_old):
+def cosine_match_loss(cosines: Tensor, teacher_cosines: Tensor, num_old: Tensor) -> Tensor:
     """Holds the cosines with the old classes to the teacher's: their number times the mean squared error  [LUCIR code].
 
     Args:
@@ -91,7 +95,9 @@ def cosine_match_loss(cosines, teacher_cosines, num_old):
     return tf.reduce_mean(tf.reduce_sum(is_old * (cosines - teacher_cosines) ** 2, axis=1))
 
 
-def margin_ranking_loss(cosines, labels, num_old, num_seen, margin=0.5, top_k=2):
+def margin_ranking_loss(
+    cosines: Tensor, labels: Tensor, num_old: Tensor, num_seen: Tensor, margin: float = 0.5, top_k: int = 2
+) -> Tensor:
     """Parts samples of old classes from the new classes they are mistaken for  [LUCIR].
 
     loss = mean over samples of old classes and their `top_k` nearest new classes j of max(0, margin - cos_y + cos_j)

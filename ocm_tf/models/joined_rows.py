@@ -1,5 +1,7 @@
 """The images of an experience and those of a memory as one array, without a copy of either."""
 
+from typing import Any
+
 import numpy as np
 
 
@@ -12,16 +14,16 @@ class JoinedRows:
         rows: int array, the rows of the concatenation that are kept, in their order; None keeps all.
     """
 
-    def __init__(self, first, second, rows=None):
+    def __init__(self, first: np.ndarray, second: np.ndarray, rows: np.ndarray | None = None) -> None:
         self._first, self._second = first, second
         self._rows = np.arange(len(first) + len(second)) if rows is None else rows
         self.dtype = np.result_type(first, second)
         self.shape = (len(self._rows), *first.shape[1:])
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> np.ndarray:
         rows = self._rows[index]
         is_first = rows < len(self._first)
         values = np.empty((len(rows), *self.shape[1:]), self.dtype)

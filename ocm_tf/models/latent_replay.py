@@ -1,11 +1,15 @@
 """Replay of latents behind a frozen backbone."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ocm_tf.models.continual_classifier import MEMORY
 from ocm_tf.models.replay_classifier import ReplayClassifier
+from ocm_tf.types import Tensor
 
 COLLECTIONS = ("frozen", "first_epoch")
 
@@ -42,16 +46,16 @@ class LatentReplay(ReplayClassifier):
 
     def __init__(
         self,
-        backbone,
-        head,
-        buffer_size,
-        pretrained=False,
-        cache_latents=True,
-        collect="frozen",
-        backbone_dropout=False,
-        latent_dtype="float32",
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        head: keras.Model,
+        buffer_size: int,
+        pretrained: bool = False,
+        cache_latents: bool = True,
+        collect: str = "frozen",
+        backbone_dropout: bool = False,
+        latent_dtype: str = "float32",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, head, buffer_size, input_dtype=latent_dtype, **kwargs)
         if collect not in COLLECTIONS:
             raise ValueError(f"collect must be one of {COLLECTIONS}, got {collect!r}.")
@@ -66,7 +70,7 @@ class LatentReplay(ReplayClassifier):
         images = tf.TensorSpec((None, *backbone.input_shape[1:]), tf.uint8)
         self._extract = tf.function(self._frozen_latents, input_signature=[images])
 
-    def freeze(self):
+    def freeze(self) -> None:
         """Freezes the backbone and makes an optimizer of the head's weights alone; does nothing a second time."""
         if self.is_frozen:
             return
@@ -75,10 +79,10 @@ class LatentReplay(ReplayClassifier):
             # The traced step still trains everything.
             self.compile_from_config(self.get_compile_config())
 
-    def call(self, inputs, training=None):
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         return self.head(self.backbone(inputs, training=training and not self.is_frozen), training=training)
 
-    def latents_of(self, images):
+    def latents_of(self, images: np.ndarray) -> np.ndarray:
         """Computes latents of images as the frozen backbone gives them.
 
         Args:
@@ -97,18 +101,18 @@ class LatentReplay(ReplayClassifier):
         return self.backbone(images, training=self.backbone_dropout)
 
     @property
-    def trains_on_latents(self):
+    def trains_on_latents(self) -> bool:
         """Whether the head is trained on latents that were computed once."""
         return self.is_frozen and self.cache_latents and not self.backbone_dropout
 
-    def begin_experience(self, images, labels):
+    def begin_experience(self, images: np.ndarray, labels: np.ndarray) -> tuple[Any, np.ndarray]:
         if self.pretrained:
             self.freeze()
         if self._collects:
             self._collected.assign(tf.zeros((len(labels), self.latent_dim)))
         return (self.latents_of(images) if self.trains_on_latents else images), labels
 
-    def end_experience(self, images, labels):
+    def end_experience(self, images: np.ndarray, labels: np.ndarray) -> None:
         if self.trains_on_latents:
             latents = self._inputs
         elif self._collects:
@@ -122,11 +126,11 @@ class LatentReplay(ReplayClassifier):
             latents = self.latents_of(images)
         self.remember(latents, labels)
 
-    def transient_num_bytes(self):
+    def transient_num_bytes(self) -> int:
         # Those of the experience as a whole, at the latest when it is remembered.
         return 4 * len(self._labels) * self.latent_dim
 
-    def remember(self, latents, labels):
+    def remember(self, latents: np.ndarray, labels: np.ndarray) -> None:
         """Keeps what later experiences replay of this one."""
         self.buffer.overwrite(latents, labels, self.experience_index, self.rng(MEMORY))
 
@@ -134,7 +138,7 @@ class LatentReplay(ReplayClassifier):
     def _collects(self):
         return self.collect == "first_epoch" and not self.is_frozen
 
-    def own_callbacks(self):
+    def own_callbacks(self) -> list[keras.callbacks.Callback]:
         def keep(epoch, logs):
             if epoch == 0:
                 self._first_latents.assign(self._collected)
@@ -142,10 +146,12 @@ class LatentReplay(ReplayClassifier):
         return [keras.callbacks.LambdaCallback(on_epoch_end=keep)] if self._collects else []
 
     @property
-    def replay_spec(self):
+    def replay_spec(self) -> tf.TensorSpec:
         return tf.TensorSpec((None, self.latent_dim), tf.float32) if self.is_frozen else super().replay_spec
 
-    def replay_for_epoch(self, num_wanted, rng):
+    def replay_for_epoch(
+        self, num_wanted: int, rng: np.random.Generator
+    ) -> Callable[[int, int], tuple[np.ndarray, ...]]:
         take = super().replay_for_epoch(num_wanted, rng)
 
         def take_float32(first, last):
@@ -154,7 +160,7 @@ class LatentReplay(ReplayClassifier):
 
         return take_float32
 
-    def minibatch_logits(self, current, replayed, rows):
+    def minibatch_logits(self, current: Tensor, replayed: Tensor, rows: Tensor) -> Tensor:
         if not self.is_frozen:
             latents = self.backbone(current, training=True)
             if self._collects:
@@ -163,10 +169,10 @@ class LatentReplay(ReplayClassifier):
         latents = current if self.trains_on_latents else self._frozen_latents(current)
         return self.head(tf.concat([latents, replayed], 0), training=True)
 
-    def inference_logits(self, inputs):
+    def inference_logits(self, inputs: Tensor) -> Tensor:
         return self.head(inputs, training=False) if self.trains_on_latents else super().inference_logits(inputs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "pretrained": self.pretrained,

@@ -10,9 +10,10 @@ import ocm_tf.memory
 import ocm_tf.models
 import ocm_tf.networks  # noqa: F401
 from ocm_tf.errors import UserError
+from ocm_tf.types import PathLike
 
 
-def load(path):
+def load(path: PathLike) -> keras.Model:
     """Loads a model; see `ocm_tf.load_model`."""
     path = Path(path)
     file = path / "model.keras" if path.is_dir() else path

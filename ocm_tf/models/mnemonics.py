@@ -1,15 +1,20 @@
 """Exemplars whose pixels are trained  [Liu et al., CVPR 2020]."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ocm_tf.memory import exemplar_quota, split_halves
+from ocm_tf.memory.sample_buffer import Samples
 from ocm_tf.models.continual_classifier import MEMORY
 from ocm_tf.models.incremental_classifier import IncrementalClassifier, joined_samples
 from ocm_tf.models.incremental_losses import cross_entropy
 from ocm_tf.models.unrolling import adam_step, unrolled_sgd
 from ocm_tf.networks import cosine_similarities
+from ocm_tf.types import Tensor
 
 INNER_PARAMETERS = ("head", "scales", "all")
 INNER_BATCHES = ("all", "one_per_class")
@@ -62,24 +67,24 @@ class Mnemonics(IncrementalClassifier):
 
     def __init__(
         self,
-        backbone,
-        num_classes,
-        inner_parameters="head",
-        inner_steps=20,
-        inner_learning_rate=0.01,
-        inner_batch="all",
-        theta_start="current",
-        outer_steps=None,
-        outer_epochs=50,
-        outer_batch_size=128,
-        exemplar_learning_rate=0.01,
-        num_halvings=4,
-        adjust_old=True,
-        validation="new",
-        unit_scale=False,
-        exemplar_loss="bilevel",
-        **kwargs,
-    ):
+        backbone: keras.Model,
+        num_classes: int,
+        inner_parameters: str = "head",
+        inner_steps: int = 20,
+        inner_learning_rate: float = 0.01,
+        inner_batch: str = "all",
+        theta_start: str = "current",
+        outer_steps: int | None = None,
+        outer_epochs: int = 50,
+        outer_batch_size: int = 128,
+        exemplar_learning_rate: float = 0.01,
+        num_halvings: int = 4,
+        adjust_old: bool = True,
+        validation: str = "new",
+        unit_scale: bool = False,
+        exemplar_loss: str = "bilevel",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(backbone, num_classes, **kwargs)
         choices = {
             "inner_parameters": (inner_parameters, INNER_PARAMETERS),
@@ -100,7 +105,7 @@ class Mnemonics(IncrementalClassifier):
             raise ValueError(
                 "adjust_old takes halves of at least 2 exemplars a class, got 1; give more or set it false."
             )
-        own = {
+        own: dict[str, Any] = {
             "inner_parameters": inner_parameters,
             "inner_steps": inner_steps,
             "inner_learning_rate": inner_learning_rate,
@@ -119,13 +124,14 @@ class Mnemonics(IncrementalClassifier):
         for name, value in own.items():
             setattr(self, name, value)
         self._own_config |= own
-        self.exemplar_losses, self.exemplars_before = {}, None
+        self.exemplar_losses: dict[str, np.ndarray] = {}
+        self.exemplars_before: Samples | None = None
         self._outer_steps = self._trace_outer_steps()
         self._names = [variable.name for variable in self.backbone.trainable_variables]
 
     # The level of the exemplars
 
-    def next_exemplars(self, images, labels, held):
+    def next_exemplars(self, images: np.ndarray, labels: np.ndarray, held: Samples) -> Samples:
         chosen = super().next_exemplars(images, labels, held)
         is_new = chosen.labels >= int(self.num_old.numpy())
         old, new = chosen.take(~is_new), chosen.take(is_new)
@@ -142,7 +148,14 @@ class Mnemonics(IncrementalClassifier):
             old = _in_order(joined_samples(first, second))
         return joined_samples(old, new)
 
-    def train_exemplars(self, exemplars, images, labels, rng, others=None):
+    def train_exemplars(
+        self,
+        exemplars: Samples,
+        images: np.ndarray,
+        labels: np.ndarray,
+        rng: np.random.Generator,
+        others: Samples | None = None,
+    ) -> tuple[Samples, np.ndarray]:
         """Trains the pixels of exemplars.
 
         Args:
@@ -181,7 +194,7 @@ class Mnemonics(IncrementalClassifier):
         orders = [rng.permutation(num) for _ in range(passes)]
         return np.concatenate([*orders, np.zeros(0, np.int64)])[: steps * width].astype(np.int64).reshape(steps, width)
 
-    def exemplar_rates(self, num_steps):
+    def exemplar_rates(self, num_steps: int) -> np.ndarray:
         """Returns the learning rate of each of so many outer steps, a float32 array."""
         halvings = np.arange(num_steps) * (self.num_halvings + 1) // max(num_steps, 1)
         return (self.exemplar_learning_rate * 0.5**halvings).astype(np.float32)
@@ -227,7 +240,7 @@ class Mnemonics(IncrementalClassifier):
         )
         return *results[1:], losses.stack()
 
-    def theta(self):
+    def theta(self) -> list[Tensor]:
         """Returns the weights with which the inner steps begin, in the order of `copied_values`; works in a graph."""
         current = self.copied_values()
         if self.theta_start == "current":
@@ -237,7 +250,16 @@ class Mnemonics(IncrementalClassifier):
         num_backbone = len(self.backbone.variables)
         return [*previous[:num_backbone], *current[num_backbone:]]
 
-    def exemplar_gradient(self, exemplars, labels, ranks, inputs, targets, theta, anchors=None):
+    def exemplar_gradient(
+        self,
+        exemplars: Tensor,
+        labels: Tensor,
+        ranks: Tensor,
+        inputs: Tensor,
+        targets: Tensor,
+        theta: Sequence[Tensor],
+        anchors: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Computes the loss on images after training on exemplars, and its gradient; works inside a graph.
 
         Args:

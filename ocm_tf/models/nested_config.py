@@ -1,9 +1,12 @@
 """Configurations that hold Keras objects."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 
 
-def deserialize_parts(config, custom_objects=None):
+def deserialize_parts(config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Returns a configuration in which Keras objects, which a file passes as dicts, are objects again."""
     return {
         name: keras.saving.deserialize_keras_object(value, custom_objects=custom_objects)

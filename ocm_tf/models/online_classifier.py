@@ -1,5 +1,8 @@
 """A classifier trained on a stream, through a memory or without one."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -7,6 +10,7 @@ from keras import ops
 
 from ocm_tf.models.online_model import OnlineModel
 from ocm_tf.models.vae import build_once, grey_values
+from ocm_tf.types import Array, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -25,28 +29,28 @@ class OnlineClassifier(OnlineModel):
 
     num_components = 1
 
-    def __init__(self, classifier, image_shape, **kwargs):
+    def __init__(self, classifier: keras.layers.Layer, image_shape: Sequence[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.classifier, self.image_shape = classifier, tuple(image_shape)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if tuple(input_shape[1:]) != self.image_shape:
             raise ValueError(f"The model is made for images of shape {self.image_shape}, got {input_shape[1:]}.")
         build_once(self.classifier, (None, *self.image_shape))
         images = tf.TensorSpec([None, *self.image_shape], tf.float32)
         self._probabilities = tf.function(self.call, input_signature=[images])
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return ops.softmax(self.classifier(grey_values(inputs), training=False))
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         require_labels(data)
         return super().train_step(data)
 
-    def minibatch_step(self, images, labels):
+    def minibatch_step(self, images: Tensor, labels: Tensor) -> Tensor:
         return cross_entropy_step(self.classifier, self.optimizer, images, labels)
 
-    def classify(self, images, batch_size=256):
+    def classify(self, images: Array, batch_size: int = 256) -> np.ndarray:
         """Computes the probability of each class.
 
         Args:
@@ -60,12 +64,14 @@ class OnlineClassifier(OnlineModel):
         routes = np.zeros(len(images), np.int64)
         return classify_routed(lambda part, _: self._probabilities(part), images, routes, num_classes, batch_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         classifier = keras.saving.serialize_keras_object(self.classifier)
         return {**super().get_config(), "classifier": classifier, "image_shape": self.image_shape}
 
 
-def cross_entropy_step(classifier, optimizer, images, labels):
+def cross_entropy_step(
+    classifier: keras.layers.Layer, optimizer: keras.optimizers.Optimizer, images: Tensor, labels: Tensor
+) -> Tensor:
     """Makes one update of a classifier; works inside a graph.
 
     Args:
@@ -85,7 +91,13 @@ def cross_entropy_step(classifier, optimizer, images, labels):
     return loss
 
 
-def classify_routed(probabilities, images, routes, num_classes, batch_size):
+def classify_routed(
+    probabilities: Callable[[Tensor, Tensor], Tensor],
+    images: Array,
+    routes: np.ndarray,
+    num_classes: int,
+    batch_size: int,
+) -> np.ndarray:
     """Computes the class probabilities of images, each by the component it is routed to.
 
     Args:
@@ -107,7 +119,7 @@ def classify_routed(probabilities, images, routes, num_classes, batch_size):
     return result
 
 
-def require_labels(data):
+def require_labels(data: Any) -> None:
     """Refuses the data of a training step that has no labels.
 
     Raises:

@@ -1,9 +1,13 @@
 """The training step shared by all models that learn a stream through a memory."""
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import keras
 import tensorflow as tf
 
 from ocm_tf.models.nested_config import deserialize_parts
+from ocm_tf.types import Tensor
 
 
 class OnlineModel(keras.Model):
@@ -29,14 +33,14 @@ class OnlineModel(keras.Model):
 
     def __init__(
         self,
-        memory=None,
-        epochs_per_batch=100,
-        minibatch_size=64,
-        steps_per_batch=None,
-        drop_remainder=True,
-        seed=None,
-        **kwargs,
-    ):
+        memory: keras.layers.Layer | None = None,
+        epochs_per_batch: int = 100,
+        minibatch_size: int = 64,
+        steps_per_batch: int | None = None,
+        drop_remainder: bool = True,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         counts = {"epochs_per_batch": epochs_per_batch, "minibatch_size": minibatch_size}
         for name, value in {**counts, "steps_per_batch": steps_per_batch}.items():
@@ -47,7 +51,9 @@ class OnlineModel(keras.Model):
         self.steps_per_batch, self.drop_remainder, self.seed = steps_per_batch, drop_remainder, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
-    def compile(self, optimizer="adam", jit_compile=False, **kwargs):
+    def compile(
+        self, optimizer: str | keras.optimizers.Optimizer = "adam", jit_compile: bool = False, **kwargs: Any
+    ) -> None:
         """Configures training; the loss is the model's own.
 
         Args:
@@ -61,15 +67,15 @@ class OnlineModel(keras.Model):
         self.optimizer.build(self.optimized_variables)
 
     @property
-    def optimized_variables(self):
+    def optimized_variables(self) -> list[keras.Variable]:
         """Variables that `optimizer` updates: all that train, unless a subclass has another optimizer for some."""
         return self.trainable_variables
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras compiles a loaded model only if `compile` is its own.
         self.compile(**keras.saving.deserialize_keras_object(config))
 
-    def minibatch_step(self, images, labels):
+    def minibatch_step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Makes one update of the model's weights; works inside a graph.
 
         Args:
@@ -81,7 +87,7 @@ class OnlineModel(keras.Model):
         """
         raise NotImplementedError(f"{type(self).__name__} must define minibatch_step.")
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         if labels is None:
             labels = -tf.ones(tf.shape(images)[:1], tf.int64)
@@ -94,7 +100,7 @@ class OnlineModel(keras.Model):
         next(metric for metric in self.metrics if metric.name == "loss").update_state(loss)
         return {"loss": loss}
 
-    def train_on_memory(self):
+    def train_on_memory(self) -> Tensor:
         """Makes all updates that follow an arriving batch; works inside a graph.
 
         Returns:
@@ -127,7 +133,7 @@ class OnlineModel(keras.Model):
 
         return tf.while_loop(lambda step, _: step < num_steps, one_step, (0, 0.0), parallel_iterations=1)[1]
 
-    def without_memory(self):
+    def without_memory(self) -> Self:
         """Returns a copy of the model that holds no training sample: same weights, same outputs."""
         config = {**self.get_config(), "memory": None}
         copy = type(self).from_config(config)
@@ -138,7 +144,7 @@ class OnlineModel(keras.Model):
             weight.assign(source)
         return copy
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         memory = None if self.memory is None else keras.saving.serialize_keras_object(self.memory)
         return {
             **super().get_config(),
@@ -151,5 +157,5 @@ class OnlineModel(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Self:
         return cls(**deserialize_parts(config, custom_objects))

@@ -1,6 +1,7 @@
 """Replay of images."""
 
 import keras
+import numpy as np
 
 from ocm_tf.models.continual_classifier import MEMORY
 from ocm_tf.models.replay_classifier import ReplayClassifier
@@ -15,5 +16,5 @@ class Replay(ReplayClassifier):
     Args: as for `ReplayClassifier`.
     """
 
-    def end_experience(self, images, labels):
+    def end_experience(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.buffer.add_balanced(images, labels, self.experience_index, self.rng(MEMORY))

@@ -1,5 +1,8 @@
 """A classifier that grows by sparse attention experts (the model of TFDSViT)."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -12,7 +15,8 @@ from ocm_tf.models.online_classifier import classify_routed, require_labels
 from ocm_tf.models.online_model import OnlineModel
 from ocm_tf.models.vae import build_once, checked_images, grey_values
 from ocm_tf.networks.head_gates import HeadGates
-from ocm_tf.networks.patch_attention import head_mask
+from ocm_tf.networks.patch_attention import PatchAttention, head_mask
+from ocm_tf.types import Array, Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -55,19 +59,19 @@ class SparseAttentionClassifier(OnlineModel):
 
     def __init__(
         self,
-        trunk,
-        head,
-        autoencoder,
-        image_shape,
-        max_components=30,
-        kta=True,
-        gates="softmax",
-        temperature=0.5,
-        freeze_trunk=True,
-        kl_weight=1.0,
-        augmentation=None,
-        **kwargs,
-    ):
+        trunk: PatchAttention,
+        head: keras.layers.Layer,
+        autoencoder: keras.layers.Layer,
+        image_shape: Sequence[int],
+        max_components: int = 30,
+        kta: bool = True,
+        gates: str = "softmax",
+        temperature: float = 0.5,
+        freeze_trunk: bool = True,
+        kl_weight: float = 1.0,
+        augmentation: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         if max_components < 1:
             raise ValueError(f"max_components must be at least 1, got {max_components}.")
@@ -86,7 +90,7 @@ class SparseAttentionClassifier(OnlineModel):
         # Of its own: with and without noise, all else is drawn alike.
         self.gate_seeds = keras.random.SeedGenerator(self.seed)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if tuple(input_shape[1:]) != self.image_shape:
             raise ValueError(f"The model is made for images of shape {self.image_shape}, got {input_shape[1:]}.")
         images = (None, *self.image_shape)
@@ -102,7 +106,12 @@ class SparseAttentionClassifier(OnlineModel):
         self._probabilities = tf.function(self.probabilities, input_signature=[batch, component])
         self._losses = tf.function(self.error_and_kl, input_signature=[batch, noise, component])
 
-    def compile(self, optimizer="adam", vae_optimizer="adam", **kwargs):
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        vae_optimizer: str | keras.optimizers.Optimizer = "adam",
+        **kwargs: Any,
+    ) -> None:
         """Configures training.
 
         Args:
@@ -115,36 +124,36 @@ class SparseAttentionClassifier(OnlineModel):
         # Loading restores an optimizer's state only into variables that exist.
         self.vae_optimizer.build(self.autoencoder.trainable_variables)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         vae_optimizer = keras.saving.serialize_keras_object(self.vae_optimizer)
         return {**super().get_compile_config(), "vae_optimizer": vae_optimizer}
 
     @property
-    def templates(self):
+    def templates(self) -> tuple[keras.layers.Layer, ...]:
         """The layers that each component has of its own, in the order of the bank."""
         return (self.head_gates, self.head, self.autoencoder)
 
     @property
-    def optimized_variables(self):
+    def optimized_variables(self) -> list[keras.Variable]:
         return [v for layer in (self.trunk, self.head_gates, self.head) for v in layer.trainable_variables]
 
     @property
-    def num_components(self):
+    def num_components(self) -> int:
         """Number of components: the frozen ones and the one that trains."""
         return len(self.component_bank) + 1
 
     @property
-    def num_experts(self):
+    def num_experts(self) -> int:
         """Number of experts, which are trunks: of each two components one."""
         return len(self.trunk_bank) + 1
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         return self.head.compute_output_shape((None, self.head.input_shape[-1]))[-1]
 
     # Classifier -------------------------------------------------------------------------------------------------------
 
-    def features(self, images, heads, component, weights):
+    def features(self, images: Tensor, heads: Tensor, component: Tensor, weights: Tensor) -> Tensor:
         """Computes what a component's classifier head sees; works inside a graph.
 
         Args:
@@ -169,11 +178,11 @@ class SparseAttentionClassifier(OnlineModel):
         transferred = transferred + heads * weights[trunk][:, None]
         return ops.concatenate([own, ops.reshape(transferred, shape)], axis=1)
 
-    def num_superseded_heads(self, component):
+    def num_superseded_heads(self, component: Tensor) -> Tensor:
         """Returns the number of heads that the components before this one have."""
         return component * (self.trunk.num_heads // 2)
 
-    def probabilities(self, inputs, component):
+    def probabilities(self, inputs: Tensor, component: Tensor) -> Tensor:
         """Computes the class probabilities of a component; works inside a graph.
 
         Args:
@@ -188,13 +197,15 @@ class SparseAttentionClassifier(OnlineModel):
         weights = self._apply(self.head_gates, component, self.num_superseded_heads(component))
         return ops.softmax(self._apply(self.head, component, self.features(inputs, heads, component, weights)))
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return self.probabilities(grey_values(inputs), self.component_bank.count.value)
 
     def _apply(self, template, component, *inputs):
         return apply_template(template, self.templates, self.component_bank, component, *inputs)
 
-    def classify(self, images, batch_size=256, seed=0, routes=None):
+    def classify(
+        self, images: Array, batch_size: int = 256, seed: int = 0, routes: np.ndarray | None = None
+    ) -> np.ndarray:
         """Computes the probability of each class, each image by the component of the lowest loss for it.
 
         Args:
@@ -212,7 +223,7 @@ class SparseAttentionClassifier(OnlineModel):
 
     # VAEs -------------------------------------------------------------------------------------------------------------
 
-    def error_and_kl(self, inputs, noise, component=None):
+    def error_and_kl(self, inputs: Tensor, noise: Tensor, component: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Computes the two parts of the VAE loss of each image; works inside a graph.
 
         Args:
@@ -226,7 +237,9 @@ class SparseAttentionClassifier(OnlineModel):
         outputs, z_mean, z_std = self._apply(self.autoencoder, component, inputs, noise)
         return ops.sum(ops.square(outputs - inputs), axis=(1, 2, 3)), gaussian_kl(z_mean, z_std)
 
-    def losses_of(self, images, batch_size=256, seed=0, components=None):
+    def losses_of(
+        self, images: Array, batch_size: int = 256, seed: int = 0, components: Sequence[int] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Computes the two parts of the VAE loss of every image under every component.
 
         Args:
@@ -249,11 +262,11 @@ class SparseAttentionClassifier(OnlineModel):
                 errors[part, column], kls[part, column] = self._losses(inputs, noise, component)
         return errors, kls
 
-    def energies(self, images, num_components, seed=0):
+    def energies(self, images: Array, num_components: int, seed: int = 0) -> np.ndarray:
         """Computes the energy of each of the oldest components on a batch: its mean error, a float32 array."""
         return self.losses_of(images, seed=seed, components=range(num_components))[0].mean(axis=0)
 
-    def route(self, images, batch_size=256, seed=0):
+    def route(self, images: Array, batch_size: int = 256, seed: int = 0) -> np.ndarray:
         """Chooses the component of the lowest VAE loss for each image, of equal ones the oldest.
 
         Args:
@@ -269,11 +282,11 @@ class SparseAttentionClassifier(OnlineModel):
 
     # Training ---------------------------------------------------------------------------------------------------------
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         require_labels(data)
         return super().train_step(data)
 
-    def minibatch_step(self, images, labels):
+    def minibatch_step(self, images: Tensor, labels: Tensor) -> Tensor:
         inputs = grey_values(images)
         if self.augmentation is not None:
             inputs = self.augmentation(inputs, training=True)
@@ -284,7 +297,7 @@ class SparseAttentionClassifier(OnlineModel):
         )
         return classifier_loss + self._vae_step(inputs)
 
-    def trained_variables(self, half):
+    def trained_variables(self, half: int) -> list[keras.Variable]:
         """Returns the variables that a component with this half of a trunk's heads trains, but for its VAE's."""
         if half == 0:
             of_trunk = [*self.trunk.embedding, *self.trunk.projections[0]]
@@ -319,7 +332,7 @@ class SparseAttentionClassifier(OnlineModel):
         self.vae_optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    def grow(self):
+    def grow(self) -> None:
         """Freezes the component that trains and starts a new one with fresh optimizer states.
 
         The new one takes the other half of the trunk's heads, or a new trunk if there is none left.
@@ -338,7 +351,7 @@ class SparseAttentionClassifier(OnlineModel):
         start_afresh(self.optimizer, self.optimized_variables)
         start_afresh(self.vae_optimizer, self.autoencoder.trainable_variables)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         names = ("image_shape", "max_components", "kta", "gates", "temperature", "freeze_trunk", "kl_weight")
         return {

@@ -4,14 +4,18 @@ Symbols of the paper and their names here: x -> images, G(z) -> reconstructions,
 lambda -> kl_weight.
 """
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 from keras import ops
+
+from ocm_tf.types import Tensor
 
 # Keeps the derivative of the norm finite where the critic is flat.
 _MIN_SQUARE = 1e-12
 
 
-def vae_loss(images, reconstructions, kls, kl_weight=0.1):
+def vae_loss(images: Tensor, reconstructions: Tensor, kls: Tensor, kl_weight: float = 0.1) -> Tensor:
     """Computes L_vae, which is also L_inf, the loss of the second path  [DEMC, Eq. 6].
 
     loss = mean(sum((reconstructions - images)**2) + kl_weight * kls)
@@ -28,7 +32,7 @@ def vae_loss(images, reconstructions, kls, kl_weight=0.1):
     return ops.mean(ops.sum(ops.square(reconstructions - images), axis=(1, 2, 3)) + kl_weight * kls)
 
 
-def generator_loss(generated_scores, vae_loss, adversarial_weight=1.0):
+def generator_loss(generated_scores: Tensor, vae_loss: Tensor, adversarial_weight: float = 1.0) -> Tensor:
     """Computes L_g', the loss of the first path  [DEMC, Eq. 5].
 
     loss = vae_loss - adversarial_weight * mean(D(generated))
@@ -44,7 +48,9 @@ def generator_loss(generated_scores, vae_loss, adversarial_weight=1.0):
     return vae_loss - adversarial_weight * ops.mean(generated_scores)
 
 
-def critic_loss(image_scores, generated_scores, penalty, penalty_weight=10.0):
+def critic_loss(
+    image_scores: Tensor, generated_scores: Tensor, penalty: Tensor, penalty_weight: float = 10.0
+) -> Tensor:
     """Computes L_d, the loss of the critic  [DEMC, Eq. 3].
 
     loss = mean(D(generated)) - mean(D(images)) + penalty_weight * penalty
@@ -61,7 +67,9 @@ def critic_loss(image_scores, generated_scores, penalty, penalty_weight=10.0):
     return ops.mean(generated_scores) - ops.mean(image_scores) + penalty_weight * penalty
 
 
-def gradient_penalty(critic, images, generated, mix, axes=(1, 2, 3)):
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], images: Tensor, generated: Tensor, mix: Tensor, axes: Sequence[int] = (1, 2, 3)
+) -> Tensor:
     """Computes how far the critic's slope is from 1 between images and samples  [DEMC, Eq. 3, its penalty].
 
     penalty = mean((norm(gradient of D at mix * images + (1 - mix) * generated) - 1)**2)

@@ -1,5 +1,8 @@
 """DEMC's model: a VAE with a critic, of which the inference network is trained on a path of its own as well."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,6 +12,7 @@ from ocm_tf.metrics.bounds import gaussian_kl
 from ocm_tf.models.online_model import OnlineModel
 from ocm_tf.models.two_path_losses import critic_loss, generator_loss, gradient_penalty, vae_loss
 from ocm_tf.models.vae import checked_images, grey_values
+from ocm_tf.types import Array, Shape, Tensor
 
 PATHS = ("two", "strict", "single", "elbo")
 PRIORS = ("normal", "uniform")
@@ -55,22 +59,22 @@ class TwoPathVAE(OnlineModel):
 
     def __init__(
         self,
-        encoder,
-        generator,
-        critic,
-        image_shape,
-        latent_dim,
-        paths="two",
-        kl_weight=0.1,
-        adversarial_weight=1.0,
-        penalty_weight=10.0,
-        prior="normal",
-        penalty="full",
-        own_encoder_optimizer=False,
-        extra_encoder_steps=0,
-        augmentation=None,
-        **kwargs,
-    ):
+        encoder: keras.layers.Layer,
+        generator: keras.layers.Layer,
+        critic: keras.layers.Layer | None,
+        image_shape: Sequence[int],
+        latent_dim: int,
+        paths: str = "two",
+        kl_weight: float = 0.1,
+        adversarial_weight: float = 1.0,
+        penalty_weight: float = 10.0,
+        prior: str = "normal",
+        penalty: str = "full",
+        own_encoder_optimizer: bool = False,
+        extra_encoder_steps: int = 0,
+        augmentation: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         choices = {"paths": (paths, PATHS), "prior": (prior, PRIORS), "penalty": (penalty, PENALTIES)}
         for name, (value, allowed) in choices.items():
@@ -88,7 +92,7 @@ class TwoPathVAE(OnlineModel):
         self.prior, self.penalty = prior, penalty
         self.own_encoder_optimizer, self.extra_encoder_steps = own_encoder_optimizer, extra_encoder_steps
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if tuple(input_shape[1:]) != self.image_shape:
             raise ValueError(f"The model is made for images of shape {self.image_shape}, got {input_shape[1:]}.")
         images = tf.TensorSpec([None, *self.image_shape], tf.float32)
@@ -97,7 +101,13 @@ class TwoPathVAE(OnlineModel):
         self._encode = tf.function(self.encode, input_signature=[images])
         self._decode = tf.function(self.decode, input_signature=[latents])
 
-    def compile(self, optimizer=None, critic_optimizer=None, encoder_optimizer=None, **kwargs):
+    def compile(
+        self,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        critic_optimizer: keras.optimizers.Optimizer | None = None,
+        encoder_optimizer: keras.optimizers.Optimizer | None = None,
+        **kwargs: Any,
+    ) -> None:
         """Configures training; the losses are the model's own.
 
         Args:
@@ -119,19 +129,19 @@ class TwoPathVAE(OnlineModel):
         if self.critic is not None:
             self.critic_optimizer.build(self.critic.trainable_variables)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any]:
         names = ("critic_optimizer", "encoder_optimizer")
         own = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
         return {**super().get_compile_config(), **own}
 
     @property
-    def optimized_variables(self):
+    def optimized_variables(self) -> list[keras.Variable]:
         # In the order of `trainable_variables`, of which Keras takes as many as the optimizer keeps running means of.
         return [*self.encoder.trainable_variables, *self.generator.trainable_variables]
 
     # Networks ---------------------------------------------------------------------------------------------------------
 
-    def encode(self, inputs):
+    def encode(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Computes the posterior; works inside a graph.
 
         Args:
@@ -142,7 +152,7 @@ class TwoPathVAE(OnlineModel):
         """
         return self.encoder(inputs, training=False)
 
-    def decode(self, latents):
+    def decode(self, latents: Tensor) -> Tensor:
         """Computes images of latents; works inside a graph.
 
         Args:
@@ -155,7 +165,7 @@ class TwoPathVAE(OnlineModel):
 
     # Training ---------------------------------------------------------------------------------------------------------
 
-    def minibatch_step(self, images, labels):
+    def minibatch_step(self, images: Tensor, labels: Tensor) -> Tensor:
         # Inside a graph TensorFlow keeps the order of reads and writes of a variable, so each update sees the last.
         inputs = self.training_inputs(images)
         if self.paths != "elbo":
@@ -167,12 +177,12 @@ class TwoPathVAE(OnlineModel):
             self.encoder_step(inputs, self.encoder_optimizer)
         return loss
 
-    def training_inputs(self, images):
+    def training_inputs(self, images: Tensor) -> Tensor:
         """Returns what a minibatch is trained on: grey or colour values, distorted if so wanted."""
         inputs = grey_values(images)
         return inputs if self.augmentation is None else self.augmentation(inputs)
 
-    def critic_step(self, inputs):
+    def critic_step(self, inputs: Tensor) -> Tensor:
         """Updates the critic alone on L_d and returns the loss before; works inside a graph."""
         variables, generated = self.critic.trainable_variables, self.generated(ops.shape(inputs)[0])
         batch = ops.shape(inputs)[0] if self.penalty == "full" else 1
@@ -184,7 +194,7 @@ class TwoPathVAE(OnlineModel):
         self.critic_optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    def generator_step(self, inputs):
+    def generator_step(self, inputs: Tensor) -> Tensor:
         """Updates generator and encoder on L_g', or as `paths` says; returns L_vae before; works inside a graph."""
         with tf.GradientTape() as tape:
             vae_loss = self.loss_of(inputs)
@@ -205,7 +215,7 @@ class TwoPathVAE(OnlineModel):
             self.optimizer.apply(gradients, self.optimized_variables)
         return vae_loss
 
-    def encoder_step(self, inputs, optimizer):
+    def encoder_step(self, inputs: Tensor, optimizer: keras.optimizers.Optimizer) -> Tensor:
         """Updates the encoder alone on L_inf by an optimizer and returns the loss before; works inside a graph."""
         variables = self.encoder.trainable_variables
         with tf.GradientTape() as tape:
@@ -213,7 +223,7 @@ class TwoPathVAE(OnlineModel):
         optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    def loss_of(self, inputs):
+    def loss_of(self, inputs: Tensor) -> Tensor:
         """Computes L_vae of a minibatch with one draw of each latent; works inside a graph.
 
         Args:
@@ -226,7 +236,7 @@ class TwoPathVAE(OnlineModel):
         latents = z_mean + z_std * keras.random.normal(ops.shape(z_mean), seed=self.seed_generator)
         return vae_loss(inputs, self.generator(latents), gaussian_kl(z_mean, z_std), self.kl_weight)
 
-    def generated(self, num_images):
+    def generated(self, num_images: int) -> Tensor:
         """Draws images from the prior; works inside a graph."""
         shape = (num_images, self.latent_dim)
         if self.prior == "normal":
@@ -235,10 +245,10 @@ class TwoPathVAE(OnlineModel):
 
     # Use --------------------------------------------------------------------------------------------------------------
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         return self.decode(self.encode(grey_values(inputs))[0])
 
-    def posterior(self, images):
+    def posterior(self, images: Array) -> tuple[np.ndarray, np.ndarray]:
         """Computes the posterior of images.
 
         Args:
@@ -257,11 +267,11 @@ class TwoPathVAE(OnlineModel):
             result[:, part] = self._encode(grey_values(images[part]))
         return result[0], result[1]
 
-    def features(self, images, components="concat"):
+    def features(self, images: Array, components: str = "concat") -> np.ndarray:
         """Computes the posterior means by which memories compare samples; `components` is for mixtures."""
         return self.posterior(images)[0]
 
-    def reconstruct(self, images, sample=False, seed=0):
+    def reconstruct(self, images: Array, sample: bool = False, seed: int = 0) -> np.ndarray:
         """Reconstructs images.
 
         Args:
@@ -277,7 +287,7 @@ class TwoPathVAE(OnlineModel):
             latents = latents + z_std * np.random.default_rng(seed).standard_normal(z_std.shape).astype(np.float32)
         return self._images_of(latents)
 
-    def generate(self, num_images, seed=0):
+    def generate(self, num_images: int, seed: int = 0) -> np.ndarray:
         """Draws images from the prior.
 
         Args:
@@ -298,12 +308,14 @@ class TwoPathVAE(OnlineModel):
             result[part] = self._decode(latents[part])
         return result
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         layers = ("encoder", "generator", "critic", "augmentation")
         parts = {name: getattr(self, name) for name in layers}
         serialize = keras.saving.serialize_keras_object
-        names = ("image_shape", "latent_dim", "paths", "kl_weight", "adversarial_weight", "penalty_weight")
-        names += ("prior", "penalty", "own_encoder_optimizer", "extra_encoder_steps")
+        names = (
+            "image_shape", "latent_dim", "paths", "kl_weight", "adversarial_weight", "penalty_weight",
+            "prior", "penalty", "own_encoder_optimizer", "extra_encoder_steps",
+        )  # fmt: skip
         return {
             **super().get_config(),
             **{name: None if part is None else serialize(part) for name, part in parts.items()},

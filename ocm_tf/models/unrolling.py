@@ -1,9 +1,19 @@
 """Gradients through training: functions that work inside a graph and a `tf.GradientTape`."""
 
+from collections.abc import Callable, Sequence
+
 import tensorflow as tf
 
+from ocm_tf.types import Tensor
 
-def unrolled_sgd(parameters, factors, loss_of, num_steps, learning_rate):
+
+def unrolled_sgd(
+    parameters: Sequence[Tensor],
+    factors: Sequence[Tensor],
+    loss_of: Callable[[Sequence[Tensor], int], Tensor],
+    num_steps: int,
+    learning_rate: float,
+) -> Sequence[Tensor]:
     """Makes steps of gradient descent whose result is a differentiable function of all that the loss depends on.
 
     theta_{k+1} = theta_k - learning_rate * factor * d loss_of(theta_k, k) / d theta_k  [Mnemonics, Eq. 8]
@@ -30,7 +40,15 @@ def unrolled_sgd(parameters, factors, loss_of, num_steps, learning_rate):
     return parameters
 
 
-def adam_step(gradient, first_moment, second_moment, step, beta_1=0.5, beta_2=0.999, epsilon=1e-8):
+def adam_step(
+    gradient: Tensor,
+    first_moment: Tensor,
+    second_moment: Tensor,
+    step: Tensor,
+    beta_1: float = 0.5,
+    beta_2: float = 0.999,
+    epsilon: float = 1e-8,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Computes the direction of a step of Adam for one tensor.
 
     A Keras optimizer keeps its moments in variables of one shape; here the number of rows changes from call to call.

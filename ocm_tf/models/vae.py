@@ -1,5 +1,8 @@
 """A variational autoencoder trained through its memory with the ELBO or the importance-weighted bound."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,6 +17,7 @@ from ocm_tf.metrics.bounds import (
     sampled_kl,
 )
 from ocm_tf.models.online_model import OnlineModel
+from ocm_tf.types import Array, Shape, Tensor
 
 # Images times samples in one chunk of an evaluation: the decoder's output then stays in a few megabytes of cache.
 _CHUNK_ROWS = 3200
@@ -44,18 +48,18 @@ class VAE(OnlineModel):
 
     def __init__(
         self,
-        encoder,
-        decoder,
-        image_shape,
-        latent_dim,
-        objective="elbo",
-        num_samples=50,
-        kl="sampled",
-        likelihood="bernoulli",
-        beta=1.0,
-        augmentation=None,
-        **kwargs,
-    ):
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        image_shape: Sequence[int],
+        latent_dim: int,
+        objective: str = "elbo",
+        num_samples: int = 50,
+        kl: str = "sampled",
+        likelihood: str = "bernoulli",
+        beta: float = 1.0,
+        augmentation: keras.layers.Layer | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._set_objective(objective, num_samples, kl, likelihood, beta)
         self.encoder, self.decoder, self.augmentation = encoder, decoder, augmentation
@@ -78,7 +82,7 @@ class VAE(OnlineModel):
         self.objective, self.num_samples, self.kl = objective, num_samples, kl
         self.likelihood, self.beta = likelihood, beta
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if tuple(input_shape[1:]) != self.image_shape:
             raise ValueError(f"The model is made for images of shape {self.image_shape}, got {input_shape[1:]}.")
         self.build_networks()
@@ -92,19 +96,19 @@ class VAE(OnlineModel):
             self.decode, input_signature=[tf.TensorSpec([None, self.latent_dim], tf.float32), count]
         )
 
-    def build_networks(self):
+    def build_networks(self) -> None:
         """Builds every network, also those used only outside `call`."""
         build_once(self.encoder, (None, *self.image_shape))
         build_once(self.decoder, (None, self.latent_dim))
 
     @property
-    def num_components(self):
+    def num_components(self) -> int:
         """Number of components; a single VAE is one."""
         return 1
 
     # Networks ---------------------------------------------------------------------------------------------------------
 
-    def encode(self, inputs, component=None):
+    def encode(self, inputs: Tensor, component: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Computes the posterior of a component; works inside a graph.
 
         Args:
@@ -116,7 +120,7 @@ class VAE(OnlineModel):
         """
         return self.encoder(inputs)
 
-    def decode(self, latents, component=None):
+    def decode(self, latents: Tensor, component: Tensor | None = None) -> Tensor:
         """Computes the decoder's output (logits or means) of a component; works inside a graph.
 
         Args:
@@ -130,7 +134,9 @@ class VAE(OnlineModel):
 
     # Objective --------------------------------------------------------------------------------------------------------
 
-    def log_likelihood_and_kl(self, inputs, posterior, noise, component=None):
+    def log_likelihood_and_kl(
+        self, inputs: Tensor, posterior: tuple[Tensor, Tensor], noise: Tensor, component: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Computes the two parts of the log importance weights; works inside a graph.
 
         log w = log p(x|z) - (log q(z|x) - log p(z))
@@ -152,7 +158,7 @@ class VAE(OnlineModel):
         pixels = ops.reshape(inputs, (-1, self.num_pixels))
         return density(pixels, outputs), sampled_kl(latents, noise, z_std)
 
-    def loss_of(self, inputs):
+    def loss_of(self, inputs: Tensor) -> Tensor:
         """Computes the training loss: minus the bound, averaged over the minibatch, in nats per image.
 
         Args:
@@ -170,23 +176,23 @@ class VAE(OnlineModel):
         bound = elbo if self.objective == "elbo" else importance_weighted_bound
         return -ops.mean(bound(log_likelihoods - self.beta * kls, axis=1))
 
-    def minibatch_step(self, images, labels):
+    def minibatch_step(self, images: Tensor, labels: Tensor) -> Tensor:
         return self.update(self.training_inputs(images), self.trainable_variables)
 
-    def training_inputs(self, images):
+    def training_inputs(self, images: Tensor) -> Tensor:
         """Returns what a minibatch is trained on: the images distorted, if so wanted, and binarised."""
         if self.augmentation is not None:
             images = self.augmentation(grey_values(images))
         return self.binarised(images, self.seed_generator)
 
-    def update(self, inputs, variables):
+    def update(self, inputs: Tensor, variables: Sequence[keras.Variable]) -> Tensor:
         """Makes one step of the optimizer on `variables` and returns the loss before it; works inside a graph."""
         with tf.GradientTape() as tape:
             loss = self.loss_of(inputs)
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    def binarised(self, images, seed):
+    def binarised(self, images: Tensor, seed: int | keras.random.SeedGenerator) -> Tensor:
         """Returns model inputs: a Bernoulli draw of the grey values, or the values themselves for a Gaussian model.
 
         Args:
@@ -220,7 +226,14 @@ class VAE(OnlineModel):
         _, total = tf.while_loop(lambda start, _: start < num_samples, one_chunk, start, parallel_iterations=1)
         return total - tf.math.log(tf.cast(num_samples, tf.float32))
 
-    def component_bounds(self, images, num_samples=1000, batch_size=64, seed=0, components=None):
+    def component_bounds(
+        self,
+        images: Array,
+        num_samples: int = 1000,
+        batch_size: int = 64,
+        seed: int = 0,
+        components: Sequence[int] | None = None,
+    ) -> np.ndarray:
         """Computes the importance-weighted bound of every image under every component.
 
         Args:
@@ -245,12 +258,11 @@ class VAE(OnlineModel):
         for start in range(0, len(images), batch_size):
             inputs = grey_values(images[start : start + batch_size])
             for column, component in enumerate(components):
-                draw = [seed * 1_000_003 + component, start * num_samples]
-                draw = np.array(draw, np.int64).astype(np.int32)
+                draw = np.array([seed * 1_000_003 + component, start * num_samples], np.int64).astype(np.int32)
                 bounds[start : start + batch_size, column] = self._bounds(inputs, component, num_samples, draw)
         return bounds
 
-    def route(self, images, num_samples=1000, batch_size=64, seed=0):
+    def route(self, images: Array, num_samples: int = 1000, batch_size: int = 64, seed: int = 0) -> np.ndarray:
         """Chooses the component with the highest bound for each image.
 
         Args:
@@ -263,7 +275,14 @@ class VAE(OnlineModel):
             return np.zeros(len(images), np.int64)
         return self.component_bounds(images, num_samples, batch_size, seed).argmax(axis=1)
 
-    def log_likelihood(self, images, num_samples=1000, batch_size=64, seed=0, routing_samples=None):
+    def log_likelihood(
+        self,
+        images: Array,
+        num_samples: int = 1000,
+        batch_size: int = 64,
+        seed: int = 0,
+        routing_samples: int | None = None,
+    ) -> np.ndarray:
         """Estimates the log-likelihood of each image by the bound of the component it is routed to.
 
         The bound is drawn anew for the chosen component, so that choosing the largest adds no bias.
@@ -277,7 +296,14 @@ class VAE(OnlineModel):
         """
         return self.routed_log_likelihood(images, num_samples, batch_size, seed, routing_samples)[0]
 
-    def routed_log_likelihood(self, images, num_samples=1000, batch_size=64, seed=0, routing_samples=None):
+    def routed_log_likelihood(
+        self,
+        images: Array,
+        num_samples: int = 1000,
+        batch_size: int = 64,
+        seed: int = 0,
+        routing_samples: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Estimates the log-likelihood as `log_likelihood` does and tells the component of each image.
 
         Args:
@@ -297,7 +323,7 @@ class VAE(OnlineModel):
 
     # Use --------------------------------------------------------------------------------------------------------------
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         z_mean, _ = self.encode(grey_values(inputs))
         return self._image_mean(self.decode(z_mean))
 
@@ -305,7 +331,7 @@ class VAE(OnlineModel):
         mean = ops.sigmoid(outputs) if self.likelihood == "bernoulli" else ops.clip(outputs, 0.0, 1.0)
         return ops.reshape(mean, (-1, *self.image_shape))
 
-    def features(self, images, components="concat"):
+    def features(self, images: Array, components: str = "concat") -> np.ndarray:
         """Computes the posterior means by which memories compare samples.
 
         Args:
@@ -322,7 +348,7 @@ class VAE(OnlineModel):
         means = [self._encode(inputs, component)[0] for component in range(first, self.num_components)]
         return np.concatenate(means, axis=1)
 
-    def posterior(self, images):
+    def posterior(self, images: Array) -> tuple[np.ndarray, np.ndarray]:
         """Computes the posterior of the component that trains.
 
         Args:
@@ -334,7 +360,7 @@ class VAE(OnlineModel):
         newest = self.num_components - 1
         return tuple(value.numpy() for value in self._encode(grey_values(self.checked(images)), newest))
 
-    def reconstruct(self, images, sample=False, seed=0, num_samples=100):
+    def reconstruct(self, images: Array, sample: bool = False, seed: int = 0, num_samples: int = 100) -> np.ndarray:
         """Reconstructs images, each by the component it is routed to.
 
         Args:
@@ -359,7 +385,7 @@ class VAE(OnlineModel):
             result[rows] = self.binarised(means, seed) if sample else means
         return result
 
-    def generate(self, num_images, seed=0):
+    def generate(self, num_images: int, seed: int = 0) -> np.ndarray:
         """Draws images: a component at random, a latent from the prior, the decoder's mean.
 
         Args:
@@ -378,11 +404,11 @@ class VAE(OnlineModel):
             result[rows] = self._image_mean(self._decode(latents[rows], component))
         return result
 
-    def checked(self, images):
+    def checked(self, images: Array) -> np.ndarray:
         """Returns images as an array after checking shape and range; see `checked_images`."""
         return checked_images(images, self.image_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
@@ -397,7 +423,7 @@ class VAE(OnlineModel):
         return {name: getattr(self, name) for name in names}
 
 
-def checked_images(images, image_shape):
+def checked_images(images: Array, image_shape: Sequence[int]) -> np.ndarray:
     """Returns images as an array after checking shape and range.
 
     Raises:
@@ -411,13 +437,13 @@ def checked_images(images, image_shape):
     return images
 
 
-def build_once(layer, input_shape):
+def build_once(layer: keras.layers.Layer, input_shape: Shape) -> None:
     """Builds a layer, unless it came built out of a configuration: a second build raises an error."""
     if not layer.built:
         layer.build(input_shape)
 
 
-def grey_values(images):
+def grey_values(images: Tensor) -> Tensor:
     """Returns images as float32 in [0, 1]: uint8 is divided by 255, floats are taken as they are."""
     images = ops.convert_to_tensor(images)
     if images.dtype == tf.uint8:

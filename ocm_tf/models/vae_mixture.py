@@ -1,11 +1,14 @@
 """An expanding mixture of VAEs with shared first layers (the model of OCM)."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from ocm_tf.memory.weight_bank import WeightBank
 from ocm_tf.models.growth import apply_template, initialise_afresh, start_afresh, variables_of
 from ocm_tf.models.vae import VAE, build_once
+from ocm_tf.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -31,15 +34,15 @@ class VAEMixture(VAE):
 
     def __init__(
         self,
-        shared_encoder,
-        encoder,
-        shared_decoder,
-        decoder,
-        max_components=30,
-        train_shared_after_expand=False,
-        warm_start=False,
-        **kwargs,
-    ):
+        shared_encoder: keras.layers.Layer,
+        encoder: keras.layers.Layer,
+        shared_decoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        max_components: int = 30,
+        train_shared_after_expand: bool = False,
+        warm_start: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder=encoder, decoder=decoder, **kwargs)
         if max_components < 1:
             raise ValueError(f"max_components must be at least 1, got {max_components}.")
@@ -48,7 +51,7 @@ class VAEMixture(VAE):
         self.warm_start = warm_start
         self.bank = WeightBank(max_components - 1, name="bank")
 
-    def build_networks(self):
+    def build_networks(self) -> None:
         images, latents = (None, *self.image_shape), (None, self.latent_dim)
         build_once(self.shared_encoder, images)
         build_once(self.encoder, self.shared_encoder.compute_output_shape(images))
@@ -57,25 +60,25 @@ class VAEMixture(VAE):
         self.bank.allocate([variable for template in self.templates for variable in variables_of(template)])
 
     @property
-    def templates(self):
+    def templates(self) -> tuple[keras.layers.Layer, ...]:
         """The layers that each component has of its own, in the order of the bank."""
         return (self.encoder, self.decoder)
 
     @property
-    def num_components(self):
+    def num_components(self) -> int:
         """Number of components: the frozen ones and the one that trains."""
         return len(self.bank) + 1
 
-    def encode(self, inputs, component=None):
+    def encode(self, inputs: Tensor, component: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self._apply(self.encoder, self.shared_encoder(inputs), component)
 
-    def decode(self, latents, component=None):
+    def decode(self, latents: Tensor, component: Tensor | None = None) -> Tensor:
         return self._apply(self.decoder, self.shared_decoder(latents), component)
 
     def _apply(self, template, features, component):
         return apply_template(template, self.templates, self.bank, component, features)
 
-    def minibatch_step(self, images, labels):
+    def minibatch_step(self, images: Tensor, labels: Tensor) -> Tensor:
         inputs = self.training_inputs(images)
         if self.train_shared_after_expand:
             return self.update(inputs, self.optimized_variables)
@@ -87,7 +90,7 @@ class VAEMixture(VAE):
             lambda: self.update(inputs, component),
         )
 
-    def grow(self):
+    def grow(self) -> None:
         """Freezes the component that trains and starts a new one with a fresh optimizer state.
 
         The new one is freshly initialised, unless `warm_start`. With an optimizer that keeps a running mean of the
@@ -102,7 +105,7 @@ class VAEMixture(VAE):
             initialise_afresh(self.templates, f"{self.seed}-{self.num_components}")
         start_afresh(self.optimizer, self.optimized_variables)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),
