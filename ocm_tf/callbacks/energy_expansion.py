@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from ocm_tf.errors import DivergedError
-from ocm_tf.types import Logs
+from ocm_tf.types import ArrayLike, Logs
 
 if TYPE_CHECKING:
     from ocm_tf.memory.sliding_memory import SlidingMemory
@@ -129,7 +129,7 @@ class EnergyExpansion(keras.callbacks.Callback):
         self.rng.bit_generator.state = state["rng"]
 
 
-def energy_due(energies: np.ndarray, threshold: float) -> tuple[bool, float]:
+def energy_due(energies: ArrayLike, threshold: float) -> tuple[bool, float]:
     """Decides whether a model is to grow: `min_i E_i > threshold`.
 
     Args:
@@ -141,6 +141,10 @@ def energy_due(energies: np.ndarray, threshold: float) -> tuple[bool, float]:
 
     Raises:
         DivergedError: if an energy is not finite.
+
+    Example:
+        >>> energy_due([3.0, 5.0], threshold=2.5)
+        (True, 3.0)
     """
     energies = np.asarray(energies, np.float64)
     if not np.isfinite(energies).all():
@@ -149,7 +153,7 @@ def energy_due(energies: np.ndarray, threshold: float) -> tuple[bool, float]:
     return lowest > threshold, lowest
 
 
-def automatic_threshold(errors: np.ndarray, block_size: int, rng: np.random.Generator, num_blocks: int = 1000) -> float:
+def automatic_threshold(errors: ArrayLike, block_size: int, rng: np.random.Generator, num_blocks: int = 1000) -> float:
     """Computes a threshold from the errors of a component on images like those it learned.
 
     threshold = 1.5 * percentile(energies, 95)

@@ -127,6 +127,12 @@ def expansion_due(
 
     Raises:
         DivergedError: if the bound is not finite.
+
+    Example:
+        >>> expansion_due(bound=-95.0, last_bound=-100.0, threshold=4.0)
+        (True, -95.0)
+        >>> expansion_due(bound=-97.0, last_bound=-100.0, threshold=4.0)
+        (False, -100.0)
     """
     if not np.isfinite(bound):
         raise DivergedError(f"the bound on the memories is {bound}: the model has diverged; lower the learning rate")

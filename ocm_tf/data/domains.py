@@ -25,6 +25,10 @@ def domain_names(name: str) -> tuple[str, ...]:
 
     Raises:
         UserError: if a part is empty or comes twice.
+
+    Example:
+        >>> domain_names("mnist+fashion_mnist")
+        ('mnist', 'fashion_mnist')
     """
     names = tuple(str(name).split("+"))
     if len(names) > 1 and _is_user_path(name):

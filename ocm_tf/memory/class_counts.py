@@ -20,6 +20,10 @@ def largest_remainder(total: int, shares: ArrayLike) -> np.ndarray:
 
     Raises:
         ValueError: if `total` is negative, or the shares are no proportions.
+
+    Example:
+        >>> largest_remainder(10, [1, 1, 1])
+        array([4, 3, 3])
     """
     shares = np.asarray(shares, np.float64)
     if total < 0:
@@ -50,6 +54,10 @@ def class_counts(
 
     Raises:
         ValueError: as `largest_remainder`.
+
+    Example:
+        >>> class_counts(5, [0.5, 0.3, 0.2])
+        array([3, 1, 1])
     """
     counts = largest_remainder(num, proportions)
     if not multinomial:

@@ -13,6 +13,10 @@ def unit_vectors(vectors: np.ndarray) -> np.ndarray:
 
     Returns:
         Array of the same shape.
+
+    Example:
+        >>> unit_vectors(np.array([3.0, 4.0]))
+        array([0.6, 0.8])
     """
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), _LEAST_NORM)
 
@@ -55,6 +59,10 @@ def nearest_class_mean(features: np.ndarray, means: np.ndarray) -> np.ndarray:
 
     Returns:
         int array of shape `(n,)`.
+
+    Example:
+        >>> nearest_class_mean(np.array([[1.0, 0.2], [0.1, 5.0]]), means=np.eye(2))
+        array([0, 1])
     """
     return np.argmax(features @ means.T, axis=1)
 
@@ -89,6 +97,10 @@ def class_margins(features: np.ndarray, labels: np.ndarray, means: np.ndarray) -
 
     Returns:
         float array of shape `(n,)`, between -2 and 2; the lower, the nearer to another class.
+
+    Example:
+        >>> class_margins(np.array([[3.0, 4.0]]), labels=np.array([1]), means=np.eye(2))
+        array([0.2])
     """
     cosines = unit_vectors(features) @ means.T
     own = cosines[np.arange(len(labels)), labels]

@@ -40,7 +40,7 @@ def latent_moments(means: np.ndarray, stds: np.ndarray, moments: str = "mean") -
 
 
 def gaussian_distance(
-    mean_a: np.ndarray, std_a: np.ndarray, mean_b: np.ndarray, std_b: np.ndarray, symmetric: bool = True
+    mean_a: ArrayLike, std_a: ArrayLike, mean_b: ArrayLike, std_b: ArrayLike, symmetric: bool = True
 ) -> np.ndarray:
     """Computes the divergence of diagonal Gaussians, in nats per latent dimension  [DEMC, Eq. 8].
 
@@ -54,6 +54,10 @@ def gaussian_distance(
 
     Returns:
         Float array of the broadcast shape without the last axis, never negative.
+
+    Example:
+        >>> float(gaussian_distance([0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]))
+        0.5
     """
     forward = _gaussian_kl(mean_a, std_a, mean_b, std_b)
     return (forward + _gaussian_kl(mean_b, std_b, mean_a, std_a)) / 2 if symmetric else forward
@@ -92,6 +96,10 @@ def select_for_cluster(
     Raises:
         ValueError: if `selection` is unknown or there are too few samples.
         DivergedError: if an error is not finite.
+
+    Example:
+        >>> select_for_cluster([3.0, 1.0, 2.0], np.zeros((3, 1)), num_selected=2)
+        array([1, 2])
     """
     errors = np.asarray(errors)
     if selection not in CLUSTER_SELECTIONS:
@@ -120,6 +128,10 @@ def dropped_cluster(means: np.ndarray, stds: np.ndarray) -> int:
 
     Returns:
         int, the index of the cluster.
+
+    Example:
+        >>> dropped_cluster(np.array([[0.0], [0.1], [5.0]]), stds=np.ones((3, 1)))
+        1
     """
     distances = gaussian_distance(means[:, None], stds[:, None], means[None], stds[None])
     mean_distances = distances.mean(axis=1)

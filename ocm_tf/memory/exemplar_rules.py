@@ -26,6 +26,10 @@ def exemplar_quota(num_seen: int, per_class: int = 20, total: int | None = None)
 
     Raises:
         ValueError: if a number is below 1, or the total gives less than one exemplar a class.
+
+    Example:
+        >>> exemplar_quota(50, total=2000)
+        40
     """
     if num_seen < 1:
         raise ValueError(f"num_seen must be at least 1, got {num_seen}.")
@@ -51,6 +55,10 @@ def herding_order(features: ArrayLike, num_chosen: int) -> np.ndarray:
 
     Returns:
         int array of shape `(min(num_chosen, n),)`.
+
+    Example:
+        >>> herding_order([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]], num_chosen=3)
+        array([1, 2, 0])
     """
     features = unit_vectors(np.asarray(features, np.float64))
     mean = features.mean(axis=0)

@@ -30,9 +30,8 @@ def squared_distances(first: ArrayLike, second: ArrayLike) -> np.ndarray:
     return np.maximum(distances, 0.0, out=distances)
 
 
-def rbf_kernel(first: np.ndarray, second: np.ndarray, alpha: float, distance_scale: float = 1.0) -> np.ndarray:
+def rbf_kernel(first: ArrayLike, second: ArrayLike, alpha: float, distance_scale: float = 1.0) -> np.ndarray:
     """Computes `exp(-|a - b|**2 / (2 alpha**2))` for all pairs  [OCM, Eq. 20].
-
 
     Args:
         first: float array of shape `(n, dim)`.
@@ -42,6 +41,10 @@ def rbf_kernel(first: np.ndarray, second: np.ndarray, alpha: float, distance_sca
 
     Returns:
         float64 array of shape `(n, m)`, values in (0, 1].
+
+    Example:
+        >>> rbf_kernel([[0.0, 0.0]], [[0.0, 0.0], [3.0, 4.0]], alpha=5.0)  # 1 and exp(-25 / 50)
+        array([[1.        , 0.60653066]])
     """
     # Departs from the paper: the matrix form printed in its algorithm squares an inner product instead of a difference.
     # That gives 1 to orthogonal vectors and about 0 to long identical ones, so it is taken for a misprint of Eq. 20.
@@ -50,7 +53,7 @@ def rbf_kernel(first: np.ndarray, second: np.ndarray, alpha: float, distance_sca
     return np.exp(exponents, out=exponents)
 
 
-def laplace_code_kernel(first: np.ndarray, second: np.ndarray, alpha: float, distance_scale: float = 1.0) -> np.ndarray:
+def laplace_code_kernel(first: ArrayLike, second: ArrayLike, alpha: float, distance_scale: float = 1.0) -> np.ndarray:
     """Computes `exp(-sqrt(|a - b|**2 / (2 alpha**2)))`, the kernel of the authors' released code.
 
     The root makes it a Laplacian kernel. The published ablations over the threshold and over alpha fit this form.
@@ -83,6 +86,10 @@ def cosine_similarity(
 
     Returns:
         float64 array of shape `(n, m)`, values in [-1, 1]; 0 for a zero vector.
+
+    Example:
+        >>> cosine_similarity([[1.0, 0.0]], [[2.0, 0.0], [0.0, 3.0]])
+        array([[1., 0.]])
     """
     del alpha, distance_scale
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
@@ -117,6 +124,10 @@ def kernel_scores(
 
     Raises:
         ValueError: if the kernel is unknown, alpha is not positive, or the long-term memory is empty.
+
+    Example:
+        >>> kernel_scores(np.array([[0.0, 0.0], [3.0, 4.0]]), np.array([[0.0, 0.0]]), alpha=5.0)
+        array([1.        , 0.60653066])
     """
     if kernel not in KERNELS:
         raise ValueError(f"kernel must be one of {sorted(KERNELS)}, got {kernel!r}.")

@@ -31,6 +31,12 @@ def experience_quotas(
 
     Raises:
         ValueError: if the strategy is unknown, or lacks its number.
+
+    Example:
+        >>> experience_quotas("even", buffer_size=10, experience_index=3)
+        array([4, 3, 3])
+        >>> experience_quotas("inverse_age", buffer_size=11, experience_index=3)
+        array([2, 3, 6])
     """
     if strategy not in QUOTAS:
         raise ValueError(f"strategy must be one of {QUOTAS}, got {strategy!r}.")
@@ -114,6 +120,10 @@ def released_batch_split(num_train: int, buffer_size: int, batch_size: int) -> t
 
     Raises:
         ValueError: if there are fewer samples than a batch holds.
+
+    Example:
+        >>> released_batch_split(num_train=60000, buffer_size=1500, batch_size=64)
+        (62, 2)
     """
     if num_train + buffer_size < batch_size:
         raise ValueError(
@@ -136,6 +146,10 @@ def replayed_rows(num_held: int, num_wanted: int, rng: np.random.Generator | Non
 
     Raises:
         ValueError: if rows are wanted from an empty buffer.
+
+    Example:
+        >>> replayed_rows(num_held=3, num_wanted=7)
+        array([0, 1, 2, 0, 1, 2, 0])
     """
     if num_wanted == 0:
         return np.zeros(0, np.int64)

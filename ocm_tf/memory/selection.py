@@ -33,6 +33,12 @@ def select_samples(
     Raises:
         ValueError: if `selection` is unknown.
         DivergedError: if a score is NaN.
+
+    Example:
+        >>> select_samples([0.2, 0.7, 0.9], threshold=0.5)
+        array([2, 1])
+        >>> select_samples([0.2, 0.7, 0.9], "dissimilar", max_selected=1)
+        array([0])
     """
     scores = np.asarray(scores)
     if selection not in SELECTIONS:

@@ -23,6 +23,10 @@ def average_accuracy(accuracies: ArrayLike) -> float:
 
     Raises:
         ValueError: if the matrix is not of that form.
+
+    Example:
+        >>> average_accuracy([[1.0, 0.25], [0.5, 0.75]])
+        0.625
     """
     return float(_checked(accuracies)[-1].mean())
 
@@ -43,6 +47,10 @@ def average_incremental_accuracy(accuracies: ArrayLike) -> float:
     average_incremental_accuracy = mean over i of mean(accuracies[i, :i + 1])
 
     Args, returns and raises: as `average_accuracy`.
+
+    Example:
+        >>> average_incremental_accuracy([[1.0, 0.25], [0.5, 0.75]])  # (1 + 0.625) / 2
+        0.8125
     """
     accuracies = _checked(accuracies)
     return float(np.mean([row[: i + 1].mean() for i, row in enumerate(accuracies)]))
@@ -65,6 +73,10 @@ def forgetting(accuracies: ArrayLike, reference: str = "learned") -> float:
 
     Raises:
         ValueError: if the matrix is not of that form or the reference is another.
+
+    Example:
+        >>> forgetting([[1.0, 0.25], [0.5, 0.75]])
+        0.5
     """
     accuracies = _checked(accuracies, least=2)
     if reference == "learned":
@@ -110,6 +122,10 @@ def forward_transfer(accuracies: ArrayLike, baselines: ArrayLike = 0.0) -> float
 
     Raises:
         ValueError: if the matrix is not of that form, was not measured there, or the baselines do not fit.
+
+    Example:
+        >>> forward_transfer([[1.0, 0.25], [0.5, 0.75]])
+        0.25
     """
     accuracies = _checked(accuracies, least=2)
     zero_shot = np.diag(accuracies, 1)

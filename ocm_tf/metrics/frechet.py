@@ -22,6 +22,10 @@ def frechet_distance(features_a: ArrayLike, features_b: ArrayLike) -> float:
 
     Raises:
         ValueError: if the shapes do not fit together or a value is not finite.
+
+    Example:
+        >>> round(frechet_distance([[0.0], [2.0]], [[3.0], [5.0]]), 6)  # equal variances, means 1 and 4
+        9.0
     """
     features = {"features_a": features_a, "features_b": features_b}
     (mean_a, factor_a), (mean_b, factor_b) = (_mean_and_factor(name, array) for name, array in features.items())

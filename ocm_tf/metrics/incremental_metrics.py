@@ -1,9 +1,11 @@
 """What phases of new classes did to a classifier, from its accuracies after each."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
-def incremental_summary(accuracies: np.ndarray, base_accuracies: np.ndarray) -> dict[str, float]:
+def incremental_summary(accuracies: Sequence[float], base_accuracies: Sequence[float]) -> dict[str, float]:
     """Sums up the accuracies after each phase.
 
     average = mean(accuracies), the first phase included; last = accuracies[-1]; forgetting = base_accuracies[0] -
@@ -18,6 +20,10 @@ def incremental_summary(accuracies: np.ndarray, base_accuracies: np.ndarray) -> 
 
     Raises:
         ValueError: if the two are not equally long, or empty.
+
+    Example:
+        >>> incremental_summary([0.75, 0.5], base_accuracies=[0.75, 0.25])
+        {'average': 0.625, 'last': 0.5, 'forgetting': 0.5}
     """
     if len(accuracies) != len(base_accuracies) or not len(accuracies):
         raise ValueError(

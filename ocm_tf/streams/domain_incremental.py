@@ -123,6 +123,10 @@ def rotation_angles(num_angles: int) -> np.ndarray:
 
     Raises:
         ValueError: if `num_angles` is below 1.
+
+    Example:
+        >>> rotation_angles(4)
+        array([  0.,  90., 180., 270.])
     """
     _check_number(num_angles)
     return np.linspace(0, 360, num_angles, endpoint=False)
