@@ -49,10 +49,19 @@ def make_runs(planned, run, say=print):
         `{name of the run directory: message}` of the runs that ended in a `UserError`.
     """
     tf = import_tensorflow()
-    import keras
-
     # Each run's model is traced once, which TensorFlow takes for one model traced again and again.
     tf.get_logger().setLevel("ERROR")
+    # What is there before a series outlives it. Else every collection would look through all of it, which took longer
+    # than a short run.
+    gc.freeze()
+    try:
+        return _make_each(planned, run, say)
+    finally:
+        gc.unfreeze()
+
+
+def _make_each(planned, run, say):
+    import keras
 
     failures, durations = {}, []
     for index, arguments in enumerate(planned):
@@ -67,9 +76,9 @@ def make_runs(planned, run, say=print):
             try:
                 run(arguments, say)
             finally:
-                # Compiled functions refer back to their model; without this a series would keep them all.
+                # Compiled functions refer back to their model; without a collection, which this makes, a series would
+                # keep them all.
                 keras.backend.clear_session()
-                gc.collect()
             durations.append(time.monotonic() - began)
         except UserError as error:
             failures[name] = str(error)

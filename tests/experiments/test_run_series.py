@@ -1,5 +1,8 @@
 """Checks that a series of runs skips what is finished, resumes what is not, and outlives a run that fails."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -60,6 +63,23 @@ def test_a_run_that_fails_does_not_stop_the_others(tmp_path, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("2 run(s) failed") and lines[1] == f"  b: {failures['b']}"
     assert run_series.report_failures({}) == 0 and capsys.readouterr().err == ""
+
+
+def test_what_a_run_leaves_is_collected_and_what_was_there_before_is_not_looked_through(tmp_path):
+    class Model:
+        def __init__(self):
+            self.step = lambda: self
+
+    models, frozen = [], []
+
+    def run(arguments, say):
+        models.append(weakref.ref(Model()))
+        frozen.append(gc.get_freeze_count())
+        assert [reference() for reference in models[:-1]] == [None] * (len(models) - 1)
+
+    run_series.make_runs(plan(tmp_path, "a", "b"), run, lambda line: None)
+    assert [reference() for reference in models] == [None, None]
+    assert min(frozen) > 0 and gc.get_freeze_count() == 0
 
 
 def test_a_defect_of_the_program_is_not_hidden(tmp_path):
