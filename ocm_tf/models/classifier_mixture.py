@@ -8,8 +8,8 @@ import tensorflow as tf
 from keras import ops
 
 from ocm_tf.models.growth import start_afresh
+from ocm_tf.models.nested_config import build_once
 from ocm_tf.models.online_classifier import classify_routed, cross_entropy_step, require_labels
-from ocm_tf.models.vae import build_once
 from ocm_tf.models.vae_mixture import VAEMixture
 from ocm_tf.types import Array, Shape, Tensor
 

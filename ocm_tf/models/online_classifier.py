@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from ocm_tf.models.image_inputs import grey_values
+from ocm_tf.models.nested_config import build_once
 from ocm_tf.models.online_model import OnlineModel
-from ocm_tf.models.vae import build_once, grey_values
 from ocm_tf.types import Array, Shape, Tensor
 
 

@@ -11,9 +11,10 @@ from keras import ops
 from ocm_tf.memory.weight_bank import WeightBank
 from ocm_tf.metrics.bounds import gaussian_kl
 from ocm_tf.models.growth import apply_template, choose_weights, initialise_afresh, start_afresh, variables_of
+from ocm_tf.models.image_inputs import checked_images, grey_values
+from ocm_tf.models.nested_config import build_once
 from ocm_tf.models.online_classifier import classify_routed, require_labels
 from ocm_tf.models.online_model import OnlineModel
-from ocm_tf.models.vae import build_once, checked_images, grey_values
 from ocm_tf.networks.head_gates import HeadGates
 from ocm_tf.networks.patch_attention import PatchAttention, head_mask
 from ocm_tf.types import Array, Shape, Tensor

@@ -9,9 +9,9 @@ import tensorflow as tf
 from keras import ops
 
 from ocm_tf.metrics.bounds import gaussian_kl
+from ocm_tf.models.image_inputs import checked_images, grey_values
 from ocm_tf.models.online_model import OnlineModel
 from ocm_tf.models.two_path_losses import critic_loss, generator_loss, gradient_penalty, vae_loss
-from ocm_tf.models.vae import checked_images, grey_values
 from ocm_tf.types import Array, Shape, Tensor
 
 PATHS = ("two", "strict", "single", "elbo")

@@ -16,6 +16,8 @@ from ocm_tf.metrics.bounds import (
     importance_weighted_bound,
     sampled_kl,
 )
+from ocm_tf.models.image_inputs import checked_images, grey_values
+from ocm_tf.models.nested_config import build_once
 from ocm_tf.models.online_model import OnlineModel
 from ocm_tf.types import Array, Shape, Tensor
 
@@ -421,34 +423,6 @@ class VAE(OnlineModel):
     def _own_config(self):
         names = ("image_shape", "latent_dim", "objective", "num_samples", "kl", "likelihood", "beta")
         return {name: getattr(self, name) for name in names}
-
-
-def checked_images(images: Array, image_shape: Sequence[int]) -> np.ndarray:
-    """Returns images as an array after checking shape and range.
-
-    Raises:
-        ValueError: if the shape is not `(n, *image_shape)` or a float image is not finite and within [0, 1].
-    """
-    images = np.asarray(images)
-    if images.shape[1:] != image_shape or images.ndim != len(image_shape) + 1:
-        raise ValueError(f"images must have shape (n, {', '.join(map(str, image_shape))}), got {images.shape}.")
-    if images.dtype != np.uint8 and len(images) and not (images.min() >= 0 and images.max() <= 1):
-        raise ValueError("images must be uint8, or float without NaN and within [0, 1].")
-    return images
-
-
-def build_once(layer: keras.layers.Layer, input_shape: Shape) -> None:
-    """Builds a layer, unless it came built out of a configuration: a second build raises an error."""
-    if not layer.built:
-        layer.build(input_shape)
-
-
-def grey_values(images: Tensor) -> Tensor:
-    """Returns images as float32 in [0, 1]: uint8 is divided by 255, floats are taken as they are."""
-    images = ops.convert_to_tensor(images)
-    if images.dtype == tf.uint8:
-        return ops.cast(images, "float32") / 255.0
-    return ops.cast(images, "float32")
 
 
 def _keep_freed_memory():

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from ocm_tf.memory.weight_bank import WeightBank
 from ocm_tf.models.growth import apply_template, initialise_afresh, start_afresh, variables_of
-from ocm_tf.models.vae import VAE, build_once
+from ocm_tf.models.nested_config import build_once
+from ocm_tf.models.vae import VAE
 from ocm_tf.types import Tensor
 
 
