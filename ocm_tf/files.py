@@ -18,6 +18,13 @@ UNWRITABLE = {
     errno.ENOTDIR, errno.ENOENT, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG,
 }  # fmt: skip
 TEMPORARY_MARK = ".partial"
+MAX_ARRAY_BYTES = 16 * 2**30
+# Images compress to a tenth, blank ones to a thousandth; beyond this many bytes the latter is no accident.
+_SURELY_HELD, _MAX_RATIO = 2**28, 200
+_HEADER_READERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 class DamagedFileError(UserError):
@@ -111,6 +118,33 @@ def _first_not_finite(value, name=""):
     return next((number for number in found if number is not None), None)
 
 
+def read_json(path):
+    """Reads an object of strict JSON.
+
+    Returns:
+        dict.
+
+    Raises:
+        UserError: if the file is missing or may not be read.
+        DamagedFileError: if it holds anything else, or a number that is not finite.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        number = _first_not_finite(content)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {os.strerror(error.errno)}") from None
+    # Brackets within brackets by the thousand exhaust Python's stack.
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"{path} is not readable JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise DamagedFileError(f"{path} does not hold a JSON object")
+    if number is not None:
+        raise DamagedFileError(f"{path} holds {number}, which is no finite number")
+    return content
+
+
 def save_arrays(path, arrays):
     """Writes named arrays to an uncompressed `.npz` file, atomically and without pickle.
 
@@ -141,6 +175,8 @@ def load_arrays(path):
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
+            for member in archive.infolist():
+                check_array_header(archive, member)
         if damaged is None:
             with np.load(path, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
@@ -151,3 +187,34 @@ def load_arrays(path):
     except Exception as error:  # Altered bytes make zipfile and NumPy raise almost anything.
         raise DamagedFileError(f"{path} is damaged or no .npz file ({error})") from error
     raise DamagedFileError(f"{path} is damaged: the checksum of {damaged} is wrong")
+
+
+def check_array_header(archive, member):
+    """Compares the size that an array claims with that of its data, before memory is taken for it.
+
+    Args:
+        archive: open `zipfile.ZipFile` of an `.npz` file.
+        member: `zipfile.ZipInfo` of the array.
+
+    Raises:
+        ValueError: if the sizes differ or are out of proportion, the array holds Python objects, or the header is none.
+    """
+    name = member.filename.removesuffix(".npy")
+    with archive.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        if version not in _HEADER_READERS:
+            raise ValueError(f"array {name!r} has the unknown format version {version}")
+        try:
+            shape, _, dtype = _HEADER_READERS[version](stream)
+        except Exception as error:  # NumPy takes the header for Python text, which can be wrong in any way.
+            raise ValueError(f"array {name!r} has no readable header") from error
+        found = member.file_size - stream.tell()
+    if dtype.hasobject:
+        raise ValueError(f"array {name!r} must hold numbers, found Python objects, which are never loaded")
+    num_bytes = math.prod(shape) * dtype.itemsize
+    if num_bytes != found:
+        raise ValueError(f"array {name!r} is damaged: shape {shape} of {dtype} needs {num_bytes} bytes, found {found}")
+    if num_bytes > MAX_ARRAY_BYTES:
+        raise ValueError(f"array {name!r} takes {num_bytes} bytes, more than {MAX_ARRAY_BYTES // 2**30} GiB")
+    if num_bytes > _SURELY_HELD and num_bytes > _MAX_RATIO * member.compress_size:
+        raise ValueError(f"array {name!r} unpacks to more than {_MAX_RATIO} times its size, as an archive made to harm")

@@ -97,7 +97,7 @@ class Checkpoint(keras.callbacks.Callback):
         damages = []
         for path in filter(Path.exists, (self._newest, self._previous)):
             try:
-                about = restore_state(path, self.model, self.stateful)
+                about = _checked(path, restore_state(path, self.model, self.stateful))
             except DamagedFileError as damage:
                 damages.append(str(damage))
                 continue
@@ -139,3 +139,14 @@ class Checkpoint(keras.callbacks.Callback):
         self._watcher.stop()
         if kind is None and self._watcher.received is not None:
             raise Interrupted(self._watcher.received, self.position)
+
+
+def _checked(path, about):
+    """Returns what a checkpoint says of the run if it is of the kinds that `Checkpoint.save` writes."""
+    kinds = {"position": int, "in_fit": bool, "extra": dict}
+    for name, kind in kinds.items():
+        if type(about.get(name)) is not kind:
+            raise DamagedFileError(f"{path} holds no {name} of a run")
+    if about["position"] < 0:
+        raise DamagedFileError(f"{path} holds the position {about['position']}, which no run has")
+    return about

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any
-
-import keras
 
 from ocm_tf.callbacks.checkpoint import Checkpoint
 from ocm_tf.callbacks.interruption import Interrupted
 from ocm_tf.errors import UserError
-from ocm_tf.files import write_atomically, write_json
+from ocm_tf.files import read_json, write_atomically, write_json
+from ocm_tf.models.loading import load
 from ocm_tf.types import Logs
 
 if TYPE_CHECKING:
@@ -60,16 +58,16 @@ class ExperienceCheckpoint(Checkpoint):
         if not about_path.exists():
             return None
         try:
-            about = json.loads(about_path.read_text(encoding="utf-8"))
-            model = keras.saving.load_model(self._model_path(about["experience"]))
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"{about_path} or its model is damaged, --overwrite starts anew: {reason}") from error
-        self._name_files(about["experience"] + 1)
-        # A state within the next experience is newer; what it holds, such as rows of a table, must not be cut off.
-        if not self._newest.exists() and not self._previous.exists():
-            for item, state in zip(self._with_state(), about["states"], strict=True):
-                item.set_state(state)
+            about = _checked(read_json(about_path))
+            model = load(self._model_path(about["experience"]))
+            self._name_files(about["experience"] + 1)
+            # A state within the next experience is newer; what it holds, such as rows of a table, must not be cut off.
+            if not self._newest.exists() and not self._previous.exists():
+                for item, state in zip(self._with_state(), about["states"], strict=True):
+                    item.set_state(state)
+        # Each item fails in its own way on a state that is none.
+        except (UserError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise UserError(f"{about_path} or its model is damaged, --overwrite starts anew: {error}") from error
         self.position = about["position"]
         return model
 
@@ -135,3 +133,13 @@ class ExperienceCheckpoint(Checkpoint):
 
     def _with_state(self):
         return [item for item in self.stateful if hasattr(item, "get_state")]
+
+
+def _checked(about):
+    """Returns the content of `experience.json` if it is of the kinds that `on_experience_end` writes."""
+    for name in ("experience", "position"):
+        if type(about.get(name)) is not int or about[name] < 0:
+            raise UserError(f"{name} must be a whole number from 0 on, found {about.get(name)!r:.40}")
+    if not isinstance(about.get("states"), list):
+        raise UserError("states must be a list")
+    return about

@@ -88,14 +88,13 @@ def save_state(path: PathLike, model: keras.Model, stateful: Sequence[Any] = (),
     """
     variables = state_variables(model, stateful)
     arrays = {str(index): variable.numpy() for index, variable in enumerate(variables)}
-    version, numbers, gauss = random.getstate()
     manifest = {
         "format": FORMAT,
         "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
         "variables": [_describe(variable) for variable in variables],
         "states": [[_kind(item), item.get_state()] for item in _with_state(stateful)],
         # Keras draws the default seeds of initializers from Python's generator, also when a model grows.
-        "random": {"python": [version, numbers, gauss], "numpy": _numpy_state()},
+        "random": _random_state(),
         "extra": {} if extra is None else extra,
     }
     text = np.frombuffer(json.dumps(manifest).encode(), np.uint8)
@@ -103,7 +102,7 @@ def save_state(path: PathLike, model: keras.Model, stateful: Sequence[Any] = (),
 
 
 def restore_state(path: PathLike, model: keras.Model, stateful: Sequence[Any] = ()) -> Any:
-    """Puts back what `save_state` wrote; either all of it or, on an error, nothing.
+    """Puts back what `save_state` wrote; either all of it or, on an error, no variable.
 
     Args:
         path: the file.
@@ -128,29 +127,50 @@ def restore_state(path: PathLike, model: keras.Model, stateful: Sequence[Any] = 
     owners = _with_state(stateful)
     _compare(path, "variable", manifest["variables"], [_describe(variable) for variable in variables])
     _compare(path, "state", [kind for kind, _ in manifest["states"]], [_kind(owner) for owner in owners])
-    for index, variable in enumerate(variables):
-        # NumPy reads bfloat16 back as raw bytes.
-        variable.assign(arrays[str(index)].view(tf.as_dtype(_dtype(variable)).as_numpy_dtype))
-    for owner, (_, state) in zip(owners, manifest["states"], strict=True):
-        owner.set_state(state)
-    version, numbers, gauss = manifest["random"]["python"]
-    random.setstate((version, tuple(numbers), gauss))
-    np.random.set_state(manifest["random"]["numpy"])
+    values = [_value_for(path, variable, arrays.get(str(index))) for index, variable in enumerate(variables)]
+    before = _random_state()
+    try:
+        _set_random_state(manifest["random"])
+        for owner, (_, state) in zip(owners, manifest["states"], strict=True):
+            owner.set_state(state)
+    except UserError:
+        _set_random_state(before)
+        raise
+    except Exception as error:  # Each owner fails in its own way on a state that is none.
+        _set_random_state(before)
+        raise DamagedFileError(f"{path} holds a state that is none ({type(error).__name__})") from error
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
     return manifest["extra"]
+
+
+def _value_for(path, variable, array):
+    """Returns an array of the file as a value of a variable, whatever else the file may hold."""
+    dtype = np.dtype(tf.as_dtype(_dtype(variable)).as_numpy_dtype)
+    # NumPy reads bfloat16 back as raw bytes.
+    dtypes = (dtype, np.dtype((np.void, dtype.itemsize)))
+    if array is None or array.shape != tuple(variable.shape) or array.dtype not in dtypes:
+        raise DamagedFileError(f"{path} holds no value for {_describe(variable)}")
+    return array.view(dtype)
 
 
 def _read(path):
     arrays = load_arrays(path)
     try:
         text, digest = arrays.pop("manifest"), arrays.pop("digest")
-        manifest = json.loads(text.tobytes())
         intact = np.array_equal(digest, _digest(text, arrays))
-    except (KeyError, ValueError) as error:
+        manifest = json.loads(text.tobytes())
+    except (KeyError, ValueError, RecursionError) as error:
         raise DamagedFileError(f"{path} is no checkpoint ({error})") from None
     if not intact:
         raise DamagedFileError(f"{path} is damaged: its SHA-256 is wrong")
-    if manifest["format"] != FORMAT:
-        raise UserError(f"{path} has checkpoint format {manifest['format']}; this version reads format {FORMAT}")
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        raise UserError(f"{path} has checkpoint format {found!r:.40}; this version reads format {FORMAT}")
+    kinds = {"variables": list, "states": list, "random": dict, "extra": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(manifest.get(name), kind)]
+    if wrong or not all(isinstance(state, list) and len(state) == 2 for state in manifest["states"]):
+        raise DamagedFileError(f"{path} is no checkpoint: its {', '.join(wrong) or 'states'} cannot be read")
     return manifest, arrays
 
 
@@ -189,6 +209,13 @@ def _kind(item):
     return type(item).__name__
 
 
-def _numpy_state():
-    kind, numbers, *rest = np.random.get_state()
-    return [kind, numbers.tolist(), *rest]
+def _random_state():
+    version, numbers, gauss = random.getstate()
+    kind, keys, *rest = np.random.get_state()
+    return {"python": [version, list(numbers), gauss], "numpy": [kind, keys.tolist(), *rest]}
+
+
+def _set_random_state(state):
+    version, numbers, gauss = state["python"]
+    random.setstate((version, tuple(numbers), gauss))
+    np.random.set_state(state["numpy"])

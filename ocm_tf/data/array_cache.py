@@ -23,6 +23,7 @@ from ocm_tf.errors import UserError
 # Raise it whenever what is computed from the stored images changes.
 FORMAT = 1
 FOLDER = "ocm_tf_arrays"
+SPLITS = ("train", "test")
 _INDEX = "index.json"
 # Larger arrays are decoded straight into files.
 MAX_IN_MEMORY = 2**30
@@ -44,17 +45,28 @@ def load_arrays(path: Path) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], t
         if index["format"] != FORMAT or index["data"] != _fingerprint(path):
             return None
         arrays = {}
-        for split, files in index["files"].items():
-            if any(_sha256(folder / name) != digest for name, digest in files):
+        for split in SPLITS:
+            names, digests = zip(*index["files"][split], strict=True)
+            # The index says which digests are right, never which files are read.
+            if names != _file_names(split) or any(map(_differs, (folder / name for name in names), digests)):
                 return None
             # As plain arrays, since the class of memory-mapped ones spreads to all that is computed from them.
-            images, labels = (
-                np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False)) for name, _ in files
-            )
+            images, labels = (np.asarray(np.load(folder / name, "r", allow_pickle=False)) for name in names)
             arrays[split] = images, labels
-        return arrays, tuple(index["class_names"])
-    except (OSError, ValueError, KeyError, TypeError):
+        class_names = index["class_names"]
+        if not isinstance(class_names, list) or not all(isinstance(name, str) for name in class_names):
+            return None
+        return arrays, tuple(class_names)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+def _file_names(split):
+    return f"{split}_images.npy", f"{split}_labels.npy"
+
+
+def _differs(file, digest):
+    return _sha256(file) != digest
 
 
 @contextlib.contextmanager
@@ -100,8 +112,7 @@ def save_arrays(path: Path, arrays: Mapping[str, tuple[np.ndarray, np.ndarray]],
         files: dict[str, list] = {}
         for split, pair in arrays.items():
             files[split] = []
-            for kind, array in zip(("images", "labels"), pair, strict=True):
-                name = f"{split}_{kind}.npy"
+            for name, array in zip(_file_names(split), pair, strict=True):
                 if isinstance(array, np.memmap):  # from `allocating`, already in a file of its own
                     array.flush()
                     os.rename(array.filename, folder / name)

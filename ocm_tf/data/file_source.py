@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import struct
 import zipfile
 import zlib
 from typing import Self
@@ -12,6 +13,8 @@ from ocm_tf.errors import UserError
 # An image file of a data set is a few kilobytes; these stop an archive made to exhaust memory.
 MAX_FILE_BYTES = 64 * 2**20
 MAX_TOTAL_BYTES = 16 * 2**30
+# A zip archive ends in a record of 22 bytes and a comment of at most 65,535.
+_END_MARK, _MAX_END_BYTES = b"PK\5\6", 22 + 0xFFFF
 
 
 class FileSource:
@@ -37,7 +40,10 @@ class FileSource:
             raise UserError(f"{path} does not exist")
         try:
             self._archive = zipfile.ZipFile(self.path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            _check_directory(self.path, self._archive)
+        except (zipfile.BadZipFile, OSError, RuntimeError, ValueError, NotImplementedError) as error:
+            if self._archive is not None:
+                self._archive.close()
             raise UserError(
                 f"{path} is neither a folder nor a whole zip archive ({error}): fetch or copy it again"
             ) from error
@@ -54,11 +60,7 @@ class FileSource:
         if self._archive is not None:
             names = [info.filename for info in self._archive.infolist() if not info.is_dir()]
         else:
-            names = [
-                pathlib.Path(folder, name).relative_to(self.path).as_posix()
-                for folder, _, files in os.walk(self.path, followlinks=True)
-                for name in files
-            ]
+            names = [path.relative_to(self.path).as_posix() for path in _walk(self.path)]
         return sorted({name for name in names if not _is_hidden(name)})
 
     def read(self, name: str) -> bytes:
@@ -84,7 +86,12 @@ class FileSource:
         return content
 
     def _open(self, name):
-        return (self.path / name).open("rb") if self._archive is None else self._archive.open(name)
+        if self._archive is not None:
+            return self._archive.open(name)
+        if not (self.path / name).is_file():
+            # A pipe would make whoever reads it wait for ever.
+            raise OSError("it is no regular file")
+        return (self.path / name).open("rb")
 
     @contextlib.contextmanager
     def _reading(self, name):
@@ -105,3 +112,33 @@ class FileSource:
 def _is_hidden(name):
     parts = name.split("/")
     return "__MACOSX" in parts or any(part.startswith(".") for part in parts)
+
+
+def _walk(root):
+    """Yields the paths of all files below a folder; a link to a folder above it is not followed."""
+    for folder, folders, files in os.walk(root, followlinks=True):
+        here = os.path.realpath(folder)
+        links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+        for name in links:
+            there = os.path.realpath(os.path.join(folder, name))
+            if os.path.commonpath([here, there]) == there:
+                folders.remove(name)
+        yield from (pathlib.Path(folder, name) for name in files)
+
+
+def _check_directory(path, archive):
+    """Compares the list of an archive's members with what is in the archive, since it has no checksum of its own.
+
+    Raises:
+        zipfile.BadZipFile: if a member is missing or has another name there.
+    """
+    members = archive.infolist()
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _MAX_END_BYTES))
+        end = file.read().rpartition(_END_MARK)[2]
+    (claimed,) = struct.unpack("<H", end[6:8])
+    # The largest number says that there are as many or more.
+    if claimed != len(members) and not (claimed == 0xFFFF and len(members) >= claimed):
+        raise zipfile.BadZipFile(f"it claims {claimed} members and lists {len(members)}")
+    for member in members:
+        archive.open(member).close()

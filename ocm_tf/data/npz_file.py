@@ -1,6 +1,5 @@
 """Reading of images and labels from an .npz file, nothing of which is trusted."""
 
-import math
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -12,8 +11,8 @@ from ocm_tf.data.dataset import Dataset
 from ocm_tf.data.dataset_spec import DatasetSpec
 from ocm_tf.data.split import Split
 from ocm_tf.errors import UserError
+from ocm_tf.files import check_array_header
 
-MAX_ARRAY_BYTES = 16 * 2**30
 # The names this package asks for, and those of the files that Keras distributes.
 _KEYS = {
     "train": (("train_images", "train_labels"), ("x_train", "y_train")),
@@ -72,7 +71,7 @@ def _load_arrays(path):
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 if member.filename.removesuffix(".npy") in wanted:
-                    _check_header(path, archive, member)
+                    check_array_header(archive, member)
         with np.load(path, allow_pickle=False) as loaded:
             return {key: loaded[key] for key in loaded.files if key in wanted}
     except FileNotFoundError as error:
@@ -87,28 +86,6 @@ def _load_arrays(path):
         NotImplementedError,
     ) as error:
         raise UserError(f"{path} is not a whole .npz file ({error}): fetch or copy it again") from error
-
-
-def _check_header(path, archive, member):
-    """Compares the size an array claims with the size of its data, before memory is taken for it."""
-    with archive.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        if version not in readers:
-            raise ValueError(f"array {member.filename} has the unknown format version {version}")
-        shape, _, dtype = readers[version](stream)
-        header_bytes = stream.tell()
-    name = f"{path}: array {member.filename.removesuffix('.npy')!r}"
-    if dtype.hasobject:
-        raise UserError(f"{name} must hold numbers, found Python objects, which are never loaded")
-    num_bytes = math.prod(shape) * dtype.itemsize
-    if num_bytes > MAX_ARRAY_BYTES:
-        raise UserError(f"{name} claims {num_bytes} bytes, more than {MAX_ARRAY_BYTES // 2**30} GiB")
-    if num_bytes + header_bytes != member.file_size:
-        raise UserError(
-            f"{name} is damaged: shape {shape} of {dtype} needs {num_bytes} bytes, found "
-            f"{member.file_size - header_bytes}"
-        )
 
 
 def to_uint8_images(array: np.ndarray, title: str) -> np.ndarray:

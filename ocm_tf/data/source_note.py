@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocm_tf.errors import UserError
+from ocm_tf.files import read_json
 
 if TYPE_CHECKING:
     from ocm_tf.data.dataset_spec import DatasetSpec
@@ -39,10 +40,13 @@ def read_source(path: Path) -> dict[str, str]:
         UserError: if the file is damaged.
     """
     try:
-        note = json.loads((path / SOURCE_FILE).read_text(encoding="utf-8"))
-        return {key: str(note[key]) for key in ("source", "note", "method")}
-    except FileNotFoundError:
-        name = f"{path.parent.name} {path.name}"
-        return {"source": f"TensorFlow Datasets, {name}", "note": "", "method": "tfds"}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not (path / SOURCE_FILE).exists():
+            name = f"{path.parent.name} {path.name}"
+            return {"source": f"TensorFlow Datasets, {name}", "note": "", "method": "tfds"}
+        note = read_json(path / SOURCE_FILE)
+        found = {key: note.get(key) for key in ("source", "note", "method")}
+        if not all(isinstance(text, str) for text in found.values()):
+            raise UserError("it must tell source, note and method")
+        return found
+    except UserError as error:
         raise UserError(f"{path / SOURCE_FILE} cannot be read ({error}): delete {path} and prepare it again") from error

@@ -11,6 +11,7 @@ from matplotlib.colors import PowerNorm
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import plots
 from ocm_tf.experiments.plots import BLUE, GREY, INK, VERMILION
+from ocm_tf.experiments.run_records import read_results
 from ocm_tf.files import write_atomically
 
 # Runs that differ in the dominant task alone have one label; each seed counts once, by the mean over its tasks.
@@ -149,7 +150,7 @@ def _read_run(path, name):
     """Reads the results of one run, which are not there before it ends."""
     which = {"label": name["label"], "seed": int(name["seed"])}
     which["dominant"] = None if name["dominant"] is None else int(name["dominant"])
-    results = plots.read_json(path / "results.json") if (path / "results.json").exists() else {}
+    results = read_results(path / "results.json") if (path / "results.json").exists() else {}
     if not results.get("finished"):
         return ComparedRun(**which, finished=False)
     try:

@@ -9,6 +9,7 @@ from ocm_tf.errors import UserError
 from ocm_tf.experiments import plots
 from ocm_tf.experiments.comparison_plots import RUN_NAME, format_count, format_mean, table_line
 from ocm_tf.experiments.plots import BLUE, INK
+from ocm_tf.experiments.run_records import read_results
 from ocm_tf.files import write_atomically
 
 
@@ -67,7 +68,7 @@ def collect(runs_root):
         if not (path / "results.json").exists():
             missing.append(path.name)
             continue
-        results = plots.read_json(path / "results.json")
+        results = read_results(path / "results.json")
         if COLUMNS[0].metric not in results.get("metrics", {}):
             raise UserError(f"{path / 'results.json'} lacks a value to compare ({COLUMNS[0].metric!r})")
         runs.append(Run(name["label"], int(name["seed"]), results))
@@ -77,7 +78,7 @@ def collect(runs_root):
 def holds_generation_runs(runs_root):
     """Tells whether the first finished run below a directory has the measures of this comparison."""
     for path in sorted(pathlib.Path(runs_root).glob("*-seed*/results.json")):
-        return COLUMNS[0].metric in plots.read_json(path).get("metrics", {})
+        return COLUMNS[0].metric in read_results(path).get("metrics", {})
     return False
 
 

@@ -11,6 +11,7 @@ from ocm_tf.experiments import plots
 from ocm_tf.experiments.comparison_plots import RUN_NAME, format_mean, table_line
 from ocm_tf.experiments.glr_studies import STUDIES
 from ocm_tf.experiments.plots import GREY
+from ocm_tf.experiments.run_records import read_results
 from ocm_tf.files import write_atomically
 
 _PAPER = "paper: AlexNet with ImageNet weights, 60,000 images"
@@ -268,7 +269,7 @@ def draw_comparison(root, order=()):
 def holds_continual_runs(root):
     """Tells whether a directory holds runs of continual classifiers side by side."""
     results = sorted(pathlib.Path(root).glob("*-seed*/results.json"))
-    return bool(results) and str(plots.read_json(results[0]).get("experiment")).startswith("glr_")
+    return bool(results) and str(read_results(results[0]).get("experiment")).startswith("glr_")
 
 
 def studies_in(root):

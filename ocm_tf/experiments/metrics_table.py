@@ -130,9 +130,13 @@ def read_metrics(path):
     """
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
-            header, *rows = csv.reader(file)
-            if tuple(header) != COLUMNS:
-                raise ValueError(f"its first line is not {HEADER.strip()}")
+            lines = file.readlines()
+        # A number cut off may still be one.
+        if lines and not lines[-1].endswith("\n"):
+            raise ValueError("its last line is cut off")
+        header, *rows = csv.reader(lines, strict=True)
+        if tuple(header) != COLUMNS:
+            raise ValueError(f"its first line is not {HEADER.strip()}")
         step, stage, experience, metric, value = zip(*rows, strict=True) if rows else [()] * len(COLUMNS)
         return {
             "step": np.array(step, np.int64),
@@ -143,5 +147,5 @@ def read_metrics(path):
         }
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
-    except ValueError as error:
+    except (ValueError, OverflowError, csv.Error) as error:
         raise UserError(f"{path} is no table of metrics ({error})") from None

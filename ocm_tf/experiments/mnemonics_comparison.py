@@ -11,6 +11,7 @@ from ocm_tf.experiments import plots
 from ocm_tf.experiments.comparison_plots import RUN_NAME, format_mean, table_line
 from ocm_tf.experiments.mnemonics_plots import draw_map, explain_map, recorded_phases
 from ocm_tf.experiments.plots import BLUE, GREEN, GREY, INK, ORANGE, VERMILION
+from ocm_tf.experiments.run_records import read_results
 from ocm_tf.files import write_atomically
 
 COLUMNS = {
@@ -61,7 +62,7 @@ def collect(root):
         name = RUN_NAME.fullmatch(path.name)
         if not name or not path.is_dir():
             continue
-        results = plots.read_json(path / "results.json") if (path / "results.json").exists() else {}
+        results = read_results(path / "results.json") if (path / "results.json").exists() else {}
         if results.get("finished"):
             runs.append(IncrementalRun(name["label"], int(name["seed"]), path, results))
         else:
@@ -243,7 +244,7 @@ def describe(runs):
 def is_incremental_comparison(root):
     """Tells whether the runs below a directory are of this kind."""
     results = [path for path in pathlib.Path(root).glob("*-seed*/results.json") if RUN_NAME.fullmatch(path.parent.name)]
-    return bool(results) and "average_accuracy_fc" in plots.read_json(results[0]).get("metrics", {})
+    return bool(results) and "average_accuracy_fc" in read_results(results[0]).get("metrics", {})
 
 
 def draw_incremental_comparison(root, order=(), baseline=None):

@@ -5,7 +5,6 @@ Figures are bare `Figure` objects, never made through pyplot: none opens a windo
 
 import dataclasses
 import functools
-import json
 import pathlib
 import textwrap
 
@@ -16,8 +15,8 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from ocm_tf.errors import UserError
 from ocm_tf.experiments.metrics_table import read_metrics
+from ocm_tf.experiments.run_records import read_config, read_results
 from ocm_tf.files import load_arrays, write_atomically
 
 # Okabe and Ito's colours, which colour-blind readers tell apart.
@@ -57,12 +56,12 @@ class RunFiles:
     @functools.cached_property
     def config(self):
         """The content of `config.json`."""
-        return read_json(self.path / "config.json")
+        return read_config(self.path / "config.json")
 
     @functools.cached_property
     def results(self):
         """The content of `results.json`."""
-        return read_json(self.path / "results.json")
+        return read_results(self.path / "results.json")
 
     @functools.cached_property
     def metrics(self):
@@ -106,19 +105,6 @@ class RunFiles:
         parts += [f"seed {config.get('seed')}"]
         parts += [f"{name}={value}" for name, value in (config.get("changes") or {}).items()]
         return " · ".join(str(part) for part in parts if part)
-
-
-def read_json(path):
-    """Reads a JSON object; raises `UserError` if the file is missing or holds anything else."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: is this the directory of a finished run?") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is not readable JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} does not hold a JSON object")
-    return content
 
 
 def class_numbers(names, prefix):

@@ -1,7 +1,6 @@
 """The results of many runs as one text, each number beside the paper's, from the files of the runs alone."""
 
 import dataclasses
-import json
 import shlex
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import RUN_NAME
 from ocm_tf.experiments.published import published_tables
+from ocm_tf.experiments.run_records import read_config, read_results
 from ocm_tf.experiments.settings import format_value
 
 # What is reported of a run beyond the metrics for which its paper has values, by the beginning of the script's name.
@@ -92,16 +92,15 @@ def collect(root):
     return runs
 
 
+_REQUIRED = ("experiment", "preset", "seed", "metrics", "paper", "wall_seconds", "finished")
+
+
 def _read(path):
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        if results["finished"] is not True:
-            return None
-        _ = results["experiment"], results["seed"], results["preset"], dict(results["metrics"]), dict(results["paper"])
-        config_path = path.with_name("config.json")
-        config = json.loads(config_path.read_text(encoding="utf-8")) if config_path.exists() else {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not readable as the results of a run ({error})") from None
+    results = read_results(path, _REQUIRED)
+    if not results["finished"]:
+        return None
+    config_path = path.with_name("config.json")
+    config = read_config(config_path, required=("data_source",)) if config_path.exists() else {}
     match = RUN_NAME.fullmatch(path.parent.name)
     return ReportedRun(path.parent.parent, match["label"] if match else path.parent.name, results, config)
 

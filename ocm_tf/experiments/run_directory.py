@@ -16,6 +16,7 @@ from ocm_tf.errors import UserError
 from ocm_tf.experiments.environment import describe_environment
 from ocm_tf.experiments.metrics_table import MetricsTable
 from ocm_tf.experiments.model_card import model_card
+from ocm_tf.experiments.run_records import read_config, read_results
 from ocm_tf.files import remove_leftovers, reporting_unwritable, write_atomically, write_json
 
 # Told apart by this key from any other directory that holds a config.json.
@@ -185,10 +186,8 @@ class RunDirectory:
         """Returns the content of `config.json`, or None if the directory is empty."""
         if not any(path.name[0] != "." for path in self.path.iterdir()):
             return None
-        with contextlib.suppress(OSError, ValueError):
-            config = json.loads(self.config_path.read_text(encoding="utf-8"))
-            if isinstance(config, dict) and MARK in config:
-                return config
+        with contextlib.suppress(UserError):
+            return read_config(self.config_path, required=(MARK, "settings", "resumes"))
         raise UserError(f"{self.path} is not empty and is no run directory; choose another one with --output")
 
     def _check(self, saved, arguments):
@@ -203,12 +202,7 @@ class RunDirectory:
             raise UserError(f"{self.path} cannot be resumed, it has other settings: {'; '.join(differences)}")
 
     def _is_finished(self):
-        try:
-            return json.loads(self.results_path.read_text(encoding="utf-8"))["finished"] is True
-        except FileNotFoundError:
-            return False
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.results_path} is not readable ({error})") from None
+        return self.results_path.exists() and read_results(self.results_path, required=("finished",))["finished"]
 
     def _clear(self):
         """Removes what a run writes; notes and other things of the user's stay."""

@@ -2,12 +2,12 @@
 
 import dataclasses
 import itertools
-import json
 import re
 import shlex
 from pathlib import Path
 
 from ocm_tf.errors import UserError
+from ocm_tf.experiments.run_records import read_config, read_results
 from ocm_tf.experiments.settings import unknown
 
 _ENTRY_KEYS = ("script", "preset", "seeds", "flags", "set")
@@ -148,14 +148,15 @@ def is_finished(run):
     Raises:
         UserError: if it holds those of another command, so that they are not taken for this one's.
     """
-    try:
-        finished = json.loads((run.output / "results.json").read_text(encoding="utf-8"))["finished"] is True
-        saved = json.loads((run.output / "config.json").read_text(encoding="utf-8"))["command"]
-    except FileNotFoundError:
+    results_path, config_path = run.output / "results.json", run.output / "config.json"
+    if not results_path.exists() or not config_path.exists():
         return False
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{run.output} is not readable as a run directory ({error})") from None
-    before, now = _meaning(shlex.split(saved)[2:]), _meaning(run.command[1:])
+    finished = read_results(results_path, required=("finished",))["finished"]
+    saved = read_config(config_path, required=("command",))["command"]
+    try:
+        before, now = _meaning(shlex.split(saved)[2:]), _meaning(run.command[1:])
+    except ValueError as error:
+        raise UserError(f"{config_path} holds a command that is none ({error})") from None
     if finished and before != now:
         raise UserError(f"{run.output} holds a run of other arguments ({shlex.join(before)}); choose another --output")
     return finished

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import comparison_plots, plots
 from ocm_tf.experiments.plots import BLUE, INK
+from ocm_tf.experiments.run_records import read_results
 from ocm_tf.files import write_atomically
 
 SCALES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 4.0)
@@ -49,7 +50,7 @@ def collect_study(root):
         raise UserError(f"no run of the study in {root} has finished")
     points = []
     for row in finished:
-        metrics = plots.read_json(root / row.name / "results.json")["metrics"]
+        metrics = read_results(root / row.name / "results.json")["metrics"]
         scale = float(row.label.removeprefix(_PREFIX))
         points.append((scale, {**metrics, "num_components": row.num_components}))
     return sorted(points, key=lambda point: point[0]), missing, comparison_plots.describe_runs(finished)

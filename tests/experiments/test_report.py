@@ -76,5 +76,5 @@ def test_refuses_a_directory_without_runs_and_a_damaged_file(tmp_path):
         report(tmp_path)
     write_run(tmp_path / "a-seed0", 1.0)
     (tmp_path / "a-seed0" / "results.json").write_text('{"finished": true}')
-    with pytest.raises(UserError, match="is not readable as the results of a run"):
+    with pytest.raises(UserError, match="lacks experiment, preset, seed, metrics, paper, wall_seconds"):
         report(tmp_path)
