@@ -20,6 +20,8 @@ class ReservoirTransfer(keras.callbacks.Callback):
 
     def __init__(self, capacity: int, seed: int = 0) -> None:
         super().__init__()
+        if capacity < 1:
+            raise ValueError(f"capacity must be at least 1, got {capacity}.")
         self.capacity = capacity
         self.rng = np.random.default_rng(seed)
         self.num_seen = self.num_offered = 0

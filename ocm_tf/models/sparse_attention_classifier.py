@@ -96,7 +96,7 @@ class SparseAttentionClassifier(OnlineModel):
             raise ValueError(f"The model is made for images of shape {self.image_shape}, got {input_shape[1:]}.")
         images = (None, *self.image_shape)
         build_once(self.trunk, images)
-        build_once(self.head, (None, (1 + self.kta) * self.trunk.num_heads * self.trunk.head_size))
+        build_once(self.head, (None, self.num_features))
         build_once(self.head_gates, None)
         build_once(self.autoencoder, images)
         self.component_bank.allocate([variable for template in self.templates for variable in variables_of(template)])
@@ -149,8 +149,13 @@ class SparseAttentionClassifier(OnlineModel):
         return len(self.trunk_bank) + 1
 
     @property
+    def num_features(self) -> int:
+        """Number of features that the head takes; known once the trunk is built."""
+        return (1 + self.kta) * self.trunk.num_heads * self.trunk.head_size
+
+    @property
     def num_classes(self) -> int:
-        return self.head.compute_output_shape((None, self.head.input_shape[-1]))[-1]
+        return self.head.compute_output_shape((None, self.num_features))[-1]
 
     # Classifier -------------------------------------------------------------------------------------------------------
 

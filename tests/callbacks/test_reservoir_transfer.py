@@ -90,3 +90,8 @@ def test_a_callback_that_takes_up_the_state_goes_on_alike():
 def test_the_seed_decides_what_is_held(seed):
     assert_equal_samples(run(10, seed=seed)[0], run(10, seed=seed)[0])
     assert run(10, seed=seed)[0].positions.tolist() != run(10, seed=3)[0].positions.tolist()
+
+
+def test_a_reservoir_without_room_is_refused():
+    with pytest.raises(ValueError, match="capacity must be at least 1, got 0"):
+        ReservoirTransfer(0)
