@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+import keras
+
 from ocm_tf.callbacks.checkpoint import Checkpoint
 from ocm_tf.callbacks.interruption import Interrupted
 from ocm_tf.errors import UserError

@@ -95,7 +95,7 @@ def test_a_run_cut_short_is_not_finished_and_a_damaged_one_is_an_error(scripts, 
     make_results(run, finished=False)
     assert not is_finished(run)
     (run.output / "results.json").write_text("{")
-    with pytest.raises(UserError, match="not readable as a run directory"):
+    with pytest.raises(UserError, match=r"results\.json is not readable JSON"):
         is_finished(run)
 
 
