@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import comparison_plots, plots
@@ -169,7 +168,7 @@ def _draw_study(upper, lower, result):
             coloured.yaxis.label.set_color(colour)
             coloured.margins(y=0.12)
             if name == "num_components":
-                coloured.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+                coloured.yaxis.set_major_locator(plots.whole_ticks(5))
                 coloured.set_ylim(bottom=0)
         quantity = _MEASURES.get(name, "NLL (nats)")
         axis.set_ylabel(quantity)

@@ -6,7 +6,6 @@ import pathlib
 import re
 
 import numpy as np
-from matplotlib.colors import PowerNorm
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import plots
@@ -368,6 +367,8 @@ def _draw_points(axis, summaries, measure):
 
 def _draw_map(figure, axis, values, kind, names, measure):
     """Draws each label's values for a class, task or domain, coloured against the best label, as some are harder."""
+    from matplotlib.colors import PowerNorm
+
     badness = measure.worst_to_best * values
     behind_best = badness - badness.min(axis=0)
     # The square root keeps small differences visible beside a setting that fails.

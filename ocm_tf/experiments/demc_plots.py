@@ -1,8 +1,6 @@
 """The figures that a DEMC run has beyond those of `ocm_plots`, drawn from its run directory alone."""
 
-import matplotlib
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from ocm_tf.experiments import plots
 from ocm_tf.experiments.plots import BLUE, GREEN, VERMILION
@@ -76,7 +74,7 @@ def plot_novelty(run):
     upper.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
     lower.step(*run.series("train", "num_clusters"), where="post", color=GREEN)
     lower.set_ylim(bottom=0)
-    lower.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    lower.yaxis.set_major_locator(plots.whole_ticks(4))
     lower.set_ylabel("clusters")
     plots.draw_stream([upper, lower], run)
     figure.align_ylabels()
@@ -86,6 +84,8 @@ def plot_novelty(run):
 @plots.styled
 def plot_latents(run):
     """Draws the latents of test images in two dimensions, coloured by class."""
+    import matplotlib
+
     plane, labels = run.observations.get("latent_plane"), run.observations.get("latent_labels")
     if plane is None or labels is None:
         return None

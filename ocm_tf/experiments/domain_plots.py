@@ -4,7 +4,6 @@ Each `plot_*` takes `RunFiles` and returns a Matplotlib figure, or None if the s
 """
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ocm_tf.experiments import plots
 from ocm_tf.experiments.plots import BLUE, GREEN, INK, ORANGE, VERMILION
@@ -35,7 +34,7 @@ def plot_domain_memory(run):
     lower.set_ylabel("classes stored")
     for axis in (upper, lower):
         axis.set_ylim(bottom=0)
-        axis.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axis.yaxis.set_major_locator(plots.whole_ticks(5))
     upper.legend(loc="lower left", bbox_to_anchor=(0, 1.08), ncols=len(series), borderaxespad=0.2)
     plots.draw_stream([upper, lower], run)
     plots.draw_expansions(upper, run)
@@ -46,6 +45,8 @@ def plot_domain_memory(run):
 @plots.styled
 def plot_domain_routing(run):
     """Draws which component answers for which share of the test images of each domain."""
+    from matplotlib.ticker import PercentFormatter
+
     names, metrics = _domain_names(run), run.results.get("metrics", {})
     prefixes = {name: f"routed_{name}_component_" for name in names}
     components = [plots.class_numbers(metrics, prefix) for prefix in prefixes.values()]

@@ -4,7 +4,6 @@ import dataclasses
 import pathlib
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import plots
@@ -139,7 +138,7 @@ def plot_over_time(groups):
         axis.plot(np.arange(1, len(values) + 1), values, marker=marker, color=colour, label=group.label)
     axis.set_xlabel("experiences learned")
     axis.set_ylabel("mean accuracy (%)")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(plots.whole_ticks())
     axis.grid(axis="y", color="#e6e6e6")
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure

@@ -1,8 +1,6 @@
 """The figures that a run on generative latent replay has, drawn from its run directory alone."""
 
 import numpy as np
-from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
 from ocm_tf.experiments import plots
 from ocm_tf.experiments.plots import INK
@@ -51,7 +49,7 @@ def plot_accuracy_over_time(run):
     axis.set_ylim(0, 102)
     axis.set_ylabel("accuracy (%)")
     axis.set_xlabel("experiences learned")
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(plots.whole_ticks())
     axis.grid(axis="y", color="#e6e6e6")
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
@@ -83,6 +81,8 @@ def plot_accuracy_matrix(run):
 @plots.styled
 def plot_replay_shares(run):
     """Draws of what minibatches consist: the experience at hand, and real or generated samples of each earlier one."""
+    from matplotlib.patches import Patch
+
     shares = run.observations.get("minibatch_shares")
     if shares is None or len(shares) < 2:
         return None
@@ -114,6 +114,8 @@ def plot_replay_shares(run):
 @plots.styled
 def plot_latents(run):
     """Draws real latents of the first experience beside those that its generator draws, in the plane of t-SNE."""
+    from matplotlib.patches import Patch
+
     points, labels = run.observations.get("embedded_latents"), run.observations.get("embedded_labels")
     if points is None:
         return None

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import plots
@@ -124,7 +124,7 @@ def paired_difference(values, baseline, confidence=0.95):
     differences = np.asarray(values, np.float64) - np.asarray(baseline, np.float64)
     half_width = np.nan
     if len(differences) > 1:
-        quantile = stats.t.ppf((1 + confidence) / 2, len(differences) - 1)
+        quantile = stdtrit(len(differences) - 1, (1 + confidence) / 2)
         half_width = float(quantile * differences.std(ddof=1) / np.sqrt(len(differences)))
     return float(differences.mean()), half_width, int(np.sum(differences > 0))
 

@@ -4,7 +4,6 @@ Each `plot_*` takes `RunFiles` and returns a Matplotlib figure, or None if the r
 """
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from ocm_tf.experiments import plots
 from ocm_tf.experiments.plots import BLUE, GREEN, INK, ORANGE, VERMILION
@@ -96,7 +95,7 @@ def plot_bound(run):
     component_steps, components = run.series("round", "num_components")
     lower.step(component_steps, components, where="post", color=INK, marker=_marker(steps), markersize=4)
     lower.set_ylim(0, max(components, default=1) + 1)
-    lower.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    lower.yaxis.set_major_locator(plots.whole_ticks(4))
     lower.set_ylabel("components")
     plots.draw_stream([upper, lower], run)
     figure.align_ylabels()

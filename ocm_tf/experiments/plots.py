@@ -1,6 +1,7 @@
 """What every figure shares: reading a run directory, drawing its common marks and saving a file.
 
-Figures are bare `Figure` objects, never made through pyplot: none opens a window, none is kept alive.
+Figures are bare `Figure` objects, never made through pyplot: none opens a window, none is kept alive. Matplotlib takes
+half a second to import, so it is imported when something is drawn: scripts that may draw in the end start without it.
 """
 
 import dataclasses
@@ -8,12 +9,7 @@ import functools
 import pathlib
 import textwrap
 
-import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.text import Annotation
-from matplotlib.ticker import MaxNLocator
-from matplotlib.transforms import ScaledTranslation
 
 from ocm_tf.experiments.metrics_table import read_metrics
 from ocm_tf.experiments.run_records import read_config, read_results
@@ -36,8 +32,19 @@ STYLE = {
     "figure.constrained_layout.h_pad": 0.08,
     "figure.constrained_layout.w_pad": 0.08,
 }
-# Decorates a plotting function: some settings are read when an artist is made, so they must hold throughout.
-styled = matplotlib.rc_context(STYLE)
+
+
+def styled(draw):
+    """Decorates a plotting function: some settings are read when an artist is made, so they must hold throughout."""
+
+    @functools.wraps(draw)
+    def draw_styled(*args, **kwargs):
+        import matplotlib
+
+        with matplotlib.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return draw_styled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +122,9 @@ def class_numbers(names, prefix):
 
 def new_figure(title, subtitle, width, height):
     """Makes a figure with a bold title and a grey line under it, both at the left."""
+    from matplotlib.figure import Figure
+    from matplotlib.text import Annotation
+
     figure = Figure(figsize=(width, height), layout="constrained")
     # The empty second line makes the layout leave room for the subtitle, which is anchored to it.
     heading = figure.suptitle(f"{title}\n", x=0.1 / width, ha="left", size=14, weight="bold", color=INK)
@@ -125,6 +135,8 @@ def new_figure(title, subtitle, width, height):
 
 def sequence(number, name):
     """Returns colours of a Matplotlib colour map: those of a list in order, of a scale at equal distances."""
+    import matplotlib
+
     colour_map = matplotlib.colormaps[name]
     if hasattr(colour_map, "colors") and colour_map.N <= 20:
         return [colour_map(index % colour_map.N) for index in range(number)]
@@ -165,6 +177,13 @@ def draw_grids(figure, grids):
         axis.set_axis_off()
 
 
+def whole_ticks(most="auto"):
+    """Places ticks at whole numbers only, at most so many intervals; a Matplotlib locator."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(most, integer=True)
+
+
 def draw_counts(figure, axis, steps, edges, counts, label):
     """Draws counts as a heat map: white where there is nothing, grey where nothing was recorded.
 
@@ -176,10 +195,12 @@ def draw_counts(figure, axis, steps, edges, counts, label):
         counts: int array `[rows, columns]`.
         label: str, for the colour bar.
     """
+    import matplotlib
+
     colours = matplotlib.colormaps["viridis_r"].with_extremes(bad="white")
     axis.set_facecolor("#ebebeb")
     mesh = axis.pcolormesh(steps, edges, np.ma.masked_equal(counts, 0), cmap=colours, vmin=1)
-    figure.colorbar(mesh, ax=axis, label=label, pad=0.02, aspect=24, ticks=MaxNLocator(6, integer=True))
+    figure.colorbar(mesh, ax=axis, label=label, pad=0.02, aspect=24, ticks=whole_ticks(6))
 
 
 def draw_stream(axes, run):
@@ -196,7 +217,7 @@ def draw_stream(axes, run):
             # Between the last batch of one phase and the first of the next, as steps count batches seen.
             axis.axvline(start + 0.5, zorder=1.5, **look)
         axis.set_xlim(0, run.last_step + 1)
-    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[-1].xaxis.set_major_locator(whole_ticks())
     meanings = ["dotted lines: a new phase begins"] if len(starts) > len(domain_starts) else []
     meanings += ["black lines: a new domain"] if domain_starts else []
     axes[-1].set_xlabel("stream batch" + (f" ({', '.join(meanings)})" if meanings else ""))
@@ -208,6 +229,8 @@ def draw_expansions(axis, run):
     steps = steps[expanded > 0]
     if not len(steps):
         return
+    from matplotlib.transforms import ScaledTranslation
+
     # Five points above the axis, whatever its height, and below the text.
     above = axis.get_xaxis_transform() + ScaledTranslation(0, 5 / 72, axis.figure.dpi_scale_trans)
     axis.plot(steps, np.ones(len(steps)), "v", color=VERMILION, clip_on=False, transform=above)

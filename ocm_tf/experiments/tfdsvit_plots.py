@@ -1,7 +1,6 @@
 """The figures that a TFDSViT run has beyond those of classification, drawn from its run directory alone."""
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from ocm_tf.experiments import plots
 from ocm_tf.experiments.plots import BLUE, INK, VERMILION
@@ -23,7 +22,7 @@ def plot_experts(run):
     upper.step(*run.series("train", "num_components"), where="post", color=BLUE, linewidth=1.6, label="components")
     upper.step(steps, experts, where="post", color=INK, linewidth=2.2, label="experts (trunks)")
     upper.set_ylim(bottom=0)
-    upper.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    upper.yaxis.set_major_locator(plots.whole_ticks(6))
     upper.set_ylabel("number")
     upper.legend(loc="lower left", bbox_to_anchor=(0, 1.05), ncols=2, borderaxespad=0.2)
     plots.draw_expansions(upper, run)

@@ -3,7 +3,6 @@
 import pathlib
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import comparison_plots, plots
@@ -85,7 +84,7 @@ def plot_study(points, about):
         axis.set_ylabel(head)
         axis.set_ylim(bottom=0)
         axis.grid(axis="y", color="#e6e6e6")
-    panels[0].yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    panels[0].yaxis.set_major_locator(plots.whole_ticks(5))
     panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
     panels[1].set_ylim(top=105)
     thresholds = [metrics["threshold"] / scale for scale, metrics in points if scale > 0 and "threshold" in metrics]
