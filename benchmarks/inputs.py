@@ -1,5 +1,7 @@
 """The images that benchmarks run on."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from ocm_tf import data
@@ -22,3 +24,10 @@ def load_images(count):
 def binary(images, rng):
     """Returns a Bernoulli draw of grey values in [0, 1], a float32 array."""
     return (rng.random(images.shape, np.float32) < images).astype(np.float32)
+
+
+def make_experience(num_images, seed=0, image_shape=(28, 28, 1), num_classes=10):
+    """Makes an experience of noise; what it shows does not matter to the time."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (num_images, *image_shape)).astype(np.uint8)
+    return SimpleNamespace(train=SimpleNamespace(images=images, labels=rng.integers(0, num_classes, num_images)))

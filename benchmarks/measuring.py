@@ -33,11 +33,18 @@ class Part(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What one unit took, in milliseconds: time in the process, time in the kernel on its behalf, time on the clock."""
+    """What one unit took: milliseconds in the process, in the system on its behalf and on the clock, and memory.
+
+    Attributes:
+        user, system, wall: milliseconds.
+        peak_mb: most resident memory during the work beyond that before the kernel was built, in MB of 2**20 bytes;
+            None where the system does not tell.
+    """
 
     user: float
     system: float
     wall: float
+    peak_mb: float | None = None
 
     @property
     def cpu(self):
@@ -45,36 +52,41 @@ class Cost(NamedTuple):
         return self.user + self.system
 
 
-def measure(parts):
-    """Runs all parts once and returns their weighted `Cost`."""
+def measure(parts, held_mb=0.0):
+    """Runs all parts once and returns their weighted `Cost`; `held_mb` is the memory that is not theirs."""
     total = (0.0, 0.0, 0.0)
+    _forget_peak()
     for part in parts:
         before, start = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         part.run()
         wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
         spent = (after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime, wall)
         total = [sum_ + 1e3 * part.weight * time_ for sum_, time_ in zip(total, spent, strict=True)]
-    return Cost(*total)
+    peak = _peak_mb()
+    return Cost(*total, None if peak is None else peak - held_mb)
 
 
 def median_cost(costs):
-    """Returns the median `Cost`, each of its times by itself."""
-    return Cost(*(statistics.median(times) for times in zip(*costs, strict=True)))
+    """Returns the median `Cost`, each of its figures by itself."""
+    return Cost(*(None if None in figures else statistics.median(figures) for figures in zip(*costs, strict=True)))
 
 
 class Worker:
-    """A process that imports one module and serves its functions; so contenders share no thread and no memory pool.
+    """A process that measures kernels of modules; so contenders share no thread and no memory pool.
 
-    Use it as a context manager. The module offers `KERNELS`, functions by name, each of which returns a list of `Part`.
+    Use it as a context manager. A module offers `KERNELS`, functions by name of whether sizes are to be the smallest,
+    each of which returns a list of `Part`.
 
     Args:
-        module: name of the module.
+        framework: `"tensorflow"` or `"torch"`, whose threads are set before anything else.
+        threads: CPU threads of one operation.
+        quick: whether kernels are built in their smallest size.
     """
 
-    def __init__(self, module):
+    def __init__(self, framework="tensorflow", threads=1, quick=False):
         context = multiprocessing.get_context("spawn")
         self.connection, self.far_end = context.Pipe()
-        self.process = context.Process(target=_serve, args=(self.far_end, module), daemon=True)
+        self.process = context.Process(target=_serve, args=(self.far_end, framework, threads, quick), daemon=True)
 
     def __enter__(self):
         self.process.start()
@@ -87,40 +99,52 @@ class Worker:
             self.connection.send(None)
         self.process.join()
 
-    def call(self, function, *arguments):
-        """Calls a function of the module in the process and returns its result.
+    def call(self, module, function, *arguments):
+        """Calls a function of a module in the process and returns its result.
 
         Raises:
             RuntimeError: if the process has died, or the call fails there.
         """
         try:
-            self.connection.send((function, arguments))
+            self.connection.send((module, function, arguments))
             result, error = self.connection.recv()
         except (OSError, EOFError) as broken:
-            raise RuntimeError(f"The process that was to run {function} has ended.") from broken
+            raise RuntimeError(f"The process that was to run {module}.{function} has ended.") from broken
         if error is not None:
-            raise RuntimeError(f"{function}{arguments} failed: {error}")
+            raise RuntimeError(f"{module}.{function}{arguments} failed: {error}")
         return result
 
     def measure(self, kernel):
-        """Returns the `Cost` of a kernel by name; the first time it is built and run once to warm up."""
-        return Cost(*self.call("measure", kernel))
+        """Returns the `Cost` of a kernel, `"module.name"`; the first time it is built and run once to warm up."""
+        return Cost(*self.call("measuring", "_measure_kernel", kernel))
+
+    def forget(self, kernel):
+        """Gives up what a kernel holds."""
+        self.call("measuring", "_forget_kernel", kernel)
 
 
-def _serve(connection, name):
-    import_tensorflow()
-    module, kernels = importlib.import_module(name), {}
+def _serve(connection, framework, threads, quick):
+    if framework == "torch":
+        import torch
 
-    def measure_kernel(kernel):
-        if kernel not in kernels:
-            kernels[kernel] = module.KERNELS[kernel]()
-            measure(kernels[kernel])
-        return tuple(measure(kernels[kernel]))
+        torch.set_num_threads(threads)
+    else:
+        import_tensorflow(threads)
+    kernels = {}
 
+    def measure_kernel(path):
+        if path not in kernels:
+            module, name = path.split(".")
+            module, held = importlib.import_module(module), resident_mb()
+            kernels[path] = module.KERNELS[name](quick), held
+            measure(kernels[path][0])
+        return tuple(measure(*kernels[path]))
+
+    own = {"_measure_kernel": measure_kernel, "_forget_kernel": lambda path: kernels.pop(path, None) and None}
     while (request := connection.recv()) is not None:
-        function, arguments = request
+        module, function, arguments = request
         try:
-            call = measure_kernel if function == "measure" else getattr(module, function)
+            call = own.get(function) or getattr(importlib.import_module(module), function)
             connection.send((call(*arguments), None))
         except Exception as error:  # told to the parent, which raises it
             connection.send((None, repr(error)))
@@ -136,6 +160,20 @@ def resident_mb():
         ctypes.CDLL(None).malloc_trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _forget_peak():
+    """Makes the system count the peak of the resident memory from now on, where it can (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_mb():
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    return None
 
 
 def describe_machine():

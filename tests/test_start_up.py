@@ -32,7 +32,7 @@ print(json.dumps(seen))
 
 @pytest.fixture(scope="module")
 def started():
-    scripts = sorted(str(path) for path in (ROOT / "scripts").glob("*.py"))
+    scripts = sorted(str(path) for folder in ("scripts", "benchmarks") for path in (ROOT / folder).glob("*.py"))
     scripts = [path for path in scripts if "__main__" in Path(path).read_text(encoding="utf-8")]
     command = [sys.executable, "-c", ASKING_ALL_FOR_HELP, json.dumps(HEAVY), json.dumps(scripts)]
     return json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)

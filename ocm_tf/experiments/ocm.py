@@ -22,6 +22,7 @@ from ocm_tf.files import save_arrays, write_atomically
 from ocm_tf.memory import CooperativeMemory, RandomReplacementMemory, SampleBuffer, ShortTermMemory
 from ocm_tf.models import VAE, VAEMixture
 from ocm_tf.networks import MLP, GaussianEncoder, RandomAffine
+from ocm_tf.optimizers import FusedAdam
 from ocm_tf.streams import (
     as_stored,
     class_sorted,
@@ -296,7 +297,8 @@ def build_optimizer(config):
     """Returns the optimizer of the VAE."""
     # Keras' own default for epsilon is 1e-7; the authors' code has 1e-8.
     averaging = {"use_ema": True, "ema_momentum": config.weight_average} if config.weight_average else {}
-    return keras.optimizers.Adam(config.learning_rate, beta_1=config.beta_1, epsilon=1e-8, **averaging)
+    optimizer = FusedAdam if config.fused_optimizer else keras.optimizers.Adam
+    return optimizer(config.learning_rate, beta_1=config.beta_1, epsilon=1e-8, **averaging)
 
 
 def build_rules(config, seed):

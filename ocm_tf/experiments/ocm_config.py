@@ -117,6 +117,7 @@ class OCMConfig:
     drop_remainder: bool = setting(True, "whether stream and passes drop what is left after the last whole batch")
     learning_rate: float = setting(1e-4, "Adam's learning rate")
     beta_1: float = setting(0.5, "Adam's beta_1")
+    fused_optimizer: bool = setting(False, "whether Adam's step is one fused operation: faster, other last digits")
 
     memory: str = setting(
         "cooperative",

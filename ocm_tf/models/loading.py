@@ -9,7 +9,8 @@ import keras
 # Registers every class that a file may name.
 import ocm_tf.memory
 import ocm_tf.models
-import ocm_tf.networks  # noqa: F401
+import ocm_tf.networks
+import ocm_tf.optimizers  # noqa: F401
 from ocm_tf.errors import UserError
 from ocm_tf.types import PathLike
 

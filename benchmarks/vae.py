@@ -1,4 +1,4 @@
-"""The kernels of `ocm.py` by the library's own public functions, on the paper's networks, freshly initialised."""
+"""OCM's kernels by the library's own public functions, on the paper's networks, freshly initialised."""
 
 from dataclasses import replace
 
@@ -46,9 +46,9 @@ def binary_images(count):
 # Kernels --------------------------------------------------------------------------------------------------------------
 
 
-def train_step(num_samples, num_epochs, matmul_dtype=None):
+def train_step(num_samples, num_epochs, **changes):
     """Trains as `fit` does on an arriving batch: passes over all samples in memory, ten minibatches each."""
-    model = make_model(num_samples=num_samples, matmul_dtype=matmul_dtype, epochs_per_batch=num_epochs)
+    model = make_model(num_samples=num_samples, epochs_per_batch=num_epochs, **changes)
     fill_memory(model)
     train = tf.function(model.train_on_memory)
     return [Part(lambda: train().numpy(), 1.0 / (num_epochs * (SHORT_TERM + LONG_TERM) // BATCH))]
@@ -69,12 +69,12 @@ def selection(num_long_term):
     return [Part(lambda: [transfer.score(memory) for _ in range(repetitions)], 1.0 / repetitions)]
 
 
-def expansion(num_samples):
-    """Computes the bound of all 640 samples in memory, as the expansion test does."""
+def selection_round(num_samples):
+    """Scores the short-term samples and computes the bound of all 640 samples, as a round does that expands nothing."""
     model, test = make_model(), Expansion(num_samples=num_samples)
     memory = fill_memory(model)
     test.set_model(model)
-    return [Part(lambda: test.mean_bound(memory), 1.0)]
+    return [*selection(LONG_TERM), Part(lambda: test.mean_bound(memory), 1.0)]
 
 
 def matmul(dtype):
@@ -123,18 +123,19 @@ def describe():
 
 
 KERNELS = {
-    "step_50": lambda: train_step(50, 2),
-    "step_50_bf16": lambda: train_step(50, 2, "bfloat16"),
-    "step_1": lambda: train_step(1, 10),
-    "evaluation_1": lambda: evaluation(1, 64),
-    "evaluation_1_bf16": lambda: evaluation(1, 64, "bfloat16"),
-    "evaluation_5": lambda: evaluation(5, 64),
-    "evaluation_5_bf16": lambda: evaluation(5, 64, "bfloat16"),
-    "selection_64": lambda: selection(64),
-    "selection_500": lambda: selection(500),
-    "selection_1500": lambda: selection(1500),
-    "expansion_1000": lambda: expansion(1000),
-    "expansion_100": lambda: expansion(100),
-    "matmul_float32": lambda: matmul("float32"),
-    "matmul_bfloat16": lambda: matmul("bfloat16"),
+    "step_50": lambda quick: train_step(50, 1),
+    "step_50_bf16": lambda quick: train_step(50, 1, matmul_dtype="bfloat16"),
+    "step_1": lambda quick: train_step(1, 1 if quick else 10),
+    "step_1_bf16": lambda quick: train_step(1, 1 if quick else 10, matmul_dtype="bfloat16"),
+    "step_1_fused": lambda quick: train_step(1, 1 if quick else 10, fused_optimizer=True),
+    "evaluation_1": lambda quick: evaluation(1, 2 if quick else 64),
+    "evaluation_1_bf16": lambda quick: evaluation(1, 2 if quick else 64, "bfloat16"),
+    "evaluation_5": lambda quick: evaluation(5, 2 if quick else 64),
+    "evaluation_5_bf16": lambda quick: evaluation(5, 2 if quick else 64, "bfloat16"),
+    "evaluation_30": lambda quick: evaluation(30, 1 if quick else 16),
+    **{f"scores_{count}": lambda quick, count=count: selection(count) for count in (64, 500, 1500, 10000)},
+    "round_1000": lambda quick: selection_round(10 if quick else 1000),
+    "round_100": lambda quick: selection_round(2 if quick else 100),
+    "matmul_float32": lambda quick: matmul("float32"),
+    "matmul_bfloat16": lambda quick: matmul("bfloat16"),
 }

@@ -1,4 +1,4 @@
-"""The yardstick of `ocm.py`: OCM computed the direct way, as the authors' released code does it. Not for use.
+"""The yardstick of `vae.py`: OCM computed the direct way, as the authors' released code does it. Not for use.
 
 One graph call for each minibatch, fed from NumPy; the likelihood by `sigmoid_cross_entropy_with_logits` on images
 repeated K times; both Gaussian log-densities written out; test, expansion test and features one image a call; kernel
@@ -132,19 +132,20 @@ def similarity(first, second):
     return np.exp(-np.sqrt(np.sum((first - second) ** 2) / (2.0 * ALPHA**2)))
 
 
-def selection(num_long_term, num_short_term=576, num_scored=8):
-    component, images = Component(), pixels(num_short_term + num_long_term)
-    features = []
+def selection(num_long_term, num_short_term=576, num_encoded=500):
+    component, images = Component(), pixels(min(num_encoded, num_short_term + num_long_term))
+    features, total = np.zeros((num_long_term, LATENT_DIM), np.float32), num_short_term + num_long_term
+    # Pairs of the first short-term samples, scaled up to all pairs.
+    num_scored = max(1, 4000 // num_long_term)
 
     def encode_all():
-        features[:] = [component.encode(image)[0].numpy()[0] for image in np.split(images, len(images))]
+        for row, image in enumerate(np.split(images, len(images))):
+            features[row % num_long_term] = component.encode(image)[0].numpy()[0]
 
     def score():
-        short_term, long_term = features[:num_scored], features[num_short_term:]
-        return [np.mean([similarity(first, second) for second in long_term]) for first in short_term]
+        return [np.mean([similarity(first, second) for second in features]) for first in features[:num_scored]]
 
-    # Pairs of the first short-term samples, scaled up to all pairs.
-    return [Part(encode_all, 1.0), Part(score, num_short_term / num_scored)]
+    return [Part(encode_all, total / len(images)), Part(score, num_short_term / num_scored)]
 
 
 def added_component(num_added):
@@ -171,13 +172,12 @@ def added_component(num_added):
 
 
 KERNELS = {
-    "step_50": lambda: train_step(50, 18),
-    "step_1": lambda: train_step(1, 90),
-    "evaluation_1": lambda: evaluation(1, 32),
-    "evaluation_5": lambda: evaluation(5, 16),
-    "selection_64": lambda: selection(64),
-    "selection_500": lambda: selection(500),
-    "selection_1500": lambda: selection(1500),
-    "expansion_1000": lambda: expansion(1000, 64),
-    "expansion_100": lambda: expansion(100, 160),
+    "step_50": lambda quick: train_step(50, 1 if quick else 9),
+    "step_1": lambda quick: train_step(1, 2 if quick else 90),
+    "evaluation_1": lambda quick: evaluation(1, 1 if quick else 32),
+    "evaluation_5": lambda quick: evaluation(5, 1 if quick else 8),
+    "evaluation_30": lambda quick: evaluation(30, 1 if quick else 2),
+    **{f"scores_{count}": lambda quick, count=count: selection(count) for count in (64, 500, 1500, 10000)},
+    "round_1000": lambda quick: [*selection(64), *expansion(1000, 1 if quick else 64)],
+    "round_100": lambda quick: [*selection(64), *expansion(100, 1 if quick else 160)],
 }
