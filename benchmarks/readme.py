@@ -14,24 +14,25 @@ from ocm_tf.files import write_atomically
 BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
 
 
-def with_table(text, results):
-    """Returns the text with what lies between the markers replaced.
-
-    Args:
-        text: content of the README.
-        results: content of the benchmark's JSON file.
+def replaced_between(text, begin, end, content):
+    """Returns a text with what lies between two markers replaced.
 
     Raises:
         UserError: if the markers are not there, once each and in order.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end or BEGIN in after or END in after:
-        raise UserError(f"the README must hold {BEGIN} and {END} once each, in this order")
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed or text.count(begin) > 1 or text.count(end) > 1:
+        raise UserError(f"the document must hold {begin} and {end} once each, in this order")
+    return f"{before}{begin}\n{content}\n{end}{after}"
+
+
+def speed_section(results):
+    """Returns the table and what else is told of it, in Markdown, from the content of the benchmark's JSON file."""
     parts = [markdown(results["lines"])]
     if "added_component" in results:
         parts.append(component_line(results["added_component"]))
-    return f"{before}{BEGIN}\n" + "\n\n".join(parts) + f"\n{END}{after}"
+    return "\n\n".join(parts)
 
 
 def main(argv=None):
@@ -41,7 +42,7 @@ def main(argv=None):
     parser.add_argument("--readme", type=Path, default=Path("README.md"), help="default: README.md")
     arguments = parser.parse_args(argv)
     results = json.loads(arguments.results.read_text(encoding="utf-8"))
-    text = with_table(arguments.readme.read_text(encoding="utf-8"), results)
+    text = replaced_between(arguments.readme.read_text(encoding="utf-8"), BEGIN, END, speed_section(results))
     write_atomically(arguments.readme, lambda path: path.write_text(text, encoding="utf-8"))
 
 

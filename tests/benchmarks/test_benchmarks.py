@@ -82,7 +82,8 @@ def test_names_are_one_of_a_kind_and_help_names_them(capsys):
     assert len(set(names)) == len(names)
     with pytest.raises(SystemExit):
         run.parse(["--help"])
-    assert all(name in capsys.readouterr().out.replace("\n", " ") for name in ["step_50"])
+    text = capsys.readouterr().out
+    assert all(name in text for name in [*names, run.COMPONENT])
 
 
 @pytest.mark.parametrize("argv", [["--only", "no_such_line"], ["--rounds", "0"], ["--threads", "0"]])
@@ -112,20 +113,22 @@ def test_a_quick_run_writes_machine_settings_and_lines(quick_run):
     assert step["share"] > 0 and set(step["absent"]) | set(step["peer_ratios"]) == {"pythae"}
 
 
-def test_the_readme_takes_the_table_between_its_markers(quick_run):
-    text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
-    replaced = readme.with_table(text, quick_run)
-    assert replaced.startswith("before\n") and replaced.endswith(f"\n{readme.END}\nafter\n")
-    assert "old" not in replaced and markdown(quick_run["lines"]) in replaced
-    assert readme.with_table(replaced, quick_run) == replaced
-    assert len({row.count("|") for row in markdown(quick_run["lines"]).splitlines()}) == 1
-    assert markdown([]).count("|") == 2 * (len(COLUMNS) + 1)
+def test_the_readme_takes_the_table_between_its_markers(quick_run, tmp_path):
+    path, document = tmp_path / "results.json", tmp_path / "README.md"
+    path.write_text(json.dumps(quick_run), encoding="utf-8")
+    document.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n", encoding="utf-8")
+    readme.main([str(path), "--readme", str(document)])
+    written = document.read_text(encoding="utf-8")
+    assert written == f"before\n{readme.BEGIN}\n{markdown(quick_run['lines'])}\n{readme.END}\nafter\n"
+    readme.main([str(path), "--readme", str(document)])
+    assert document.read_text(encoding="utf-8") == written
+    assert {row.count("|") for row in markdown(quick_run["lines"]).splitlines()} == {len(COLUMNS) + 1}
 
 
-@pytest.mark.parametrize("text", ["none", readme.BEGIN, readme.END + readme.BEGIN, 2 * (readme.BEGIN + readme.END)])
-def test_a_readme_without_both_markers_is_refused(text):
+@pytest.mark.parametrize("text", ["none", "<", "><", "<><>", "<>>"])
+def test_a_document_without_both_markers_is_refused(text):
     with pytest.raises(UserError, match="once each"):
-        readme.with_table(text, {"lines": []})
+        readme.replaced_between(text, "<", ">", "new")
 
 
 def test_the_sentence_on_components_says_whether_the_target_is_met():
