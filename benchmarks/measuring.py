@@ -150,6 +150,15 @@ def _serve(connection, framework, threads, quick):
             connection.send((None, repr(error)))
 
 
+def import_error(module):
+    """Returns what a module, or one that it needs, answers to its import instead of being there; None if it is."""
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        return str(error)
+    return None
+
+
 def resident_mb():
     """Returns the resident memory of this process in MB of 2**20 bytes, with all freed memory given back; Linux."""
     import ctypes

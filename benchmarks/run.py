@@ -53,11 +53,19 @@ class Contenders:
             self.workers[name] = self.stack.enter_context(worker)
         return self.workers[name]
 
+    def why_absent(self, peer, kernel):
+        """Says why a peer cannot be measured, or returns None."""
+        if importlib.util.find_spec(peer) is None:
+            return "not installed"
+        error = self.worker(peer).call("measuring", "import_error", kernel.partition(".")[0])
+        return None if error is None else f"cannot be imported: {error}"
+
     def measure(self, line, rounds):
         """Measures one line and returns its figures, see `table.evaluate`."""
         kernels = {"ours": line.kernel, "yardstick": line.yardstick, **line.peers}
         kernels["matmul"] = None if line.gflop is None else line.matmul
-        absent = {name: "not installed" for name in line.peers if importlib.util.find_spec(name) is None}
+        reasons = {name: self.why_absent(name, kernel) for name, kernel in line.peers.items()}
+        absent = {name: reason for name, reason in reasons.items() if reason is not None}
         workers = {
             name: (self.worker("ours" if name == "matmul" else name), kernel)
             for name, kernel in kernels.items()

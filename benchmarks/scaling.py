@@ -69,7 +69,7 @@ def draw(results):
             above.plot(part[where], part[series], "o-", color=colour, label=meaning)
         below.plot(part[where], part["resident_mb"], "o-", color=plots.GREEN)
         for axis in (above, below):
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.06 * axis.dataLim.ymax)
         above.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
         below.set_xlabel(label)
     upper[0].set_ylabel("CPU time (ms)")

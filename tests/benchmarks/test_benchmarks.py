@@ -7,7 +7,7 @@ import pytest
 import readme
 import run
 from lines import LINES, Line
-from measuring import Cost, Part, Worker, measure, median_cost, resident_mb
+from measuring import Cost, Part, Worker, import_error, measure, median_cost, resident_mb
 from table import COLUMNS, cells, component_line, evaluate, markdown
 
 from ocm_tf.errors import UserError
@@ -68,6 +68,11 @@ def test_a_line_without_yardstick_or_work_leaves_its_cells_open():
 def test_medians_are_taken_of_each_figure():
     assert median_cost([Cost(1, 9, 5, 2), Cost(3, 7, 1, 4), Cost(2, 8, 3, 3)]) == (2, 8, 3, 3)
     assert median_cost([Cost(1, 9, 5, None)]).peak_mb is None
+
+
+def test_a_peer_that_cannot_be_imported_says_what_is_missing():
+    assert import_error("no_such_module") == "No module named 'no_such_module'"
+    assert import_error("lines") is None
 
 
 def test_cost_is_weighted_and_the_peak_seen():
