@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-PACKAGES = ("", ".data", ".streams", ".memory", ".metrics", ".networks", ".callbacks", ".models")
+PACKAGES = ("", ".data", ".streams", ".memory", ".metrics", ".networks", ".callbacks", ".models", ".optimizers")
 
 
 def own_functions(name, item):
