@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from ocm_tf.types import Tensor
+
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
 class FusedAdam(keras.optimizers.Adam):
@@ -39,7 +41,7 @@ class FusedAdam(keras.optimizers.Adam):
         if self.amsgrad:
             raise ValueError("amsgrad must be False for FusedAdam, got True; use keras.optimizers.Adam.")
 
-    def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
+    def update_step(self, gradient: Tensor, variable: tf.Variable, learning_rate: Tensor) -> None:
         index, dtype = self._get_variable_index(variable), variable.dtype
         step = tf.cast(self.iterations + 1, dtype)
         beta_1, beta_2, epsilon = (tf.cast(value, dtype) for value in (self.beta_1, self.beta_2, self.epsilon))
