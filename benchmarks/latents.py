@@ -114,8 +114,8 @@ def head_in_pipeline(num_images):
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     head.compile(keras.optimizers.SGD(0.001, momentum=0.9), loss, jit_compile=False)
-    head.fit(joined, epochs=1, verbose=0)
-    return [Part(lambda: head.fit(joined, epochs=EPOCHS, verbose=0), 1 / (EPOCHS * num_images))]
+    head.fit(joined, epochs=1, shuffle=False, verbose=0)
+    return [Part(lambda: head.fit(joined, epochs=EPOCHS, shuffle=False, verbose=0), 1 / (EPOCHS * num_images))]
 
 
 KERNELS = {

@@ -63,7 +63,8 @@ def measure(parts, held_mb=0.0):
         spent = (after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime, wall)
         total = [sum_ + 1e3 * part.weight * time_ for sum_, time_ in zip(total, spent, strict=True)]
     peak = _peak_mb()
-    return Cost(*total, None if peak is None else peak - held_mb)
+    # What was held before may have been given back since.
+    return Cost(*total, None if peak is None else max(0.0, peak - held_mb))
 
 
 def median_cost(costs):

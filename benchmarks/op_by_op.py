@@ -1,6 +1,7 @@
 """The yardstick of models whose step is one graph: the same step, each operation dispatched from Python."""
 
 import contextlib
+import warnings
 
 import tensorflow as tf
 from measuring import Part
@@ -21,6 +22,8 @@ def op_by_op(parts):
 
 @contextlib.contextmanager
 def _eagerly():
+    # Pipelines of tf.data stay graphs, as they should.
+    warnings.filterwarnings("ignore", message=".*does not apply to tf.data functions.*")
     tf.config.run_functions_eagerly(True)
     try:
         yield

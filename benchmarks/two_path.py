@@ -27,5 +27,5 @@ def step(preset, size, num_steps):
 KERNELS = {
     "step": lambda quick: step("small", 16, 1 if quick else 20),
     "step_op_by_op": lambda quick: op_by_op(step("small", 16, 1 if quick else 5)),
-    "paper_step": lambda quick: step("paper", 28, 1 if quick else 3),
+    "paper_step": lambda quick: step("paper", 28, 1 if quick else 2),
 }
