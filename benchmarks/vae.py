@@ -62,19 +62,19 @@ def evaluation(num_components, num_images, matmul_dtype=None):
 
 def selection(num_long_term):
     """Scores the short-term samples against the long-term ones."""
-    model, transfer = make_model(), MemoryTransfer(kernel="laplace_code")
+    model, transfer = make_model(long_term_limit=max(2048, num_long_term)), MemoryTransfer(kernel="laplace_code")
     memory = fill_memory(model, num_long_term)
     transfer.set_model(model)
     repetitions = 4
     return [Part(lambda: [transfer.score(memory) for _ in range(repetitions)], 1.0 / repetitions)]
 
 
-def selection_round(num_samples):
+def selection_round(num_samples, num_drawn):
     """Scores the short-term samples and computes the bound of all 640 samples, as a round does that expands nothing."""
-    model, test = make_model(), Expansion(num_samples=num_samples)
+    model, test = make_model(), Expansion(num_samples=num_drawn)
     memory = fill_memory(model)
     test.set_model(model)
-    return [*selection(LONG_TERM), Part(lambda: test.mean_bound(memory), 1.0)]
+    return [*selection(LONG_TERM), Part(lambda: test.mean_bound(memory), num_samples / num_drawn)]
 
 
 def matmul(dtype):
@@ -134,8 +134,8 @@ KERNELS = {
     "evaluation_5_bf16": lambda quick: evaluation(5, 2 if quick else 64, "bfloat16"),
     "evaluation_30": lambda quick: evaluation(30, 1 if quick else 16),
     **{f"scores_{count}": lambda quick, count=count: selection(count) for count in (64, 500, 1500, 10000)},
-    "round_1000": lambda quick: selection_round(10 if quick else 1000),
-    "round_100": lambda quick: selection_round(2 if quick else 100),
+    "round_1000": lambda quick: selection_round(1000, 10 if quick else 1000),
+    "round_100": lambda quick: selection_round(100, 2 if quick else 100),
     "matmul_float32": lambda quick: matmul("float32"),
     "matmul_bfloat16": lambda quick: matmul("bfloat16"),
 }
