@@ -57,7 +57,8 @@ class WeightBank(keras.layers.Layer):
         if index >= self.capacity:
             raise ValueError(f"The bank holds {self.capacity} copies already; build the model with more.")
         for stack, variable in zip(self.stacks, variables, strict=True):
-            stack.value[index].assign(tf.convert_to_tensor(variable))
+            # Not `stack.value[index].assign`, which would reach one device of a mirrored stack alone.
+            stack.assign(tf.tensor_scatter_nd_update(stack.value, [[index]], tf.convert_to_tensor(variable)[None]))
         self.count.assign(index + 1)
 
     def clear(self) -> None:
@@ -66,7 +67,7 @@ class WeightBank(keras.layers.Layer):
 
     def read(self, index: Tensor) -> list[Tensor]:
         """Returns the weights of copy `index` (an int or an int tensor) as tensors; works inside a graph."""
-        # A gather copies one row. `stack.value[index]` copies the whole stack first, once `store` has written to it.
+        # A gather copies one row.
         return [tf.gather(stack.value, index) for stack in self.stacks]
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from keras import ops
 
 from ocm_tf.models.growth import start_afresh
 from ocm_tf.models.nested_config import build_once
-from ocm_tf.models.online_classifier import classify_routed, cross_entropy_step, require_labels
+from ocm_tf.models.online_classifier import classify_routed, cross_entropy_update, require_labels
 from ocm_tf.models.vae_mixture import VAEMixture
 from ocm_tf.types import Array, Shape, Tensor
 
@@ -87,7 +87,7 @@ class ClassifierMixture(VAEMixture):
 
     def minibatch_step(self, images: Tensor, labels: Tensor) -> Tensor:
         loss = super().minibatch_step(images, labels)
-        return loss + cross_entropy_step(self.classifier, self.classifier_optimizer, images, labels)
+        return loss + cross_entropy_update(self, self.classifier, images, labels, self.classifier_optimizer)
 
     def grow(self) -> None:
         super().grow()

@@ -48,8 +48,12 @@ class OnlineClassifier(OnlineModel):
         require_labels(data)
         return super().train_step(data)
 
+    @property
+    def loss_layers(self) -> tuple[keras.layers.Layer, ...]:
+        return (self.classifier,)
+
     def minibatch_step(self, images: Tensor, labels: Tensor) -> Tensor:
-        return cross_entropy_step(self.classifier, self.optimizer, images, labels)
+        return cross_entropy_update(self, self.classifier, images, labels, self.optimizer)
 
     def classify(self, images: Array, batch_size: int = 256) -> np.ndarray:
         """Computes the probability of each class.
@@ -70,26 +74,31 @@ class OnlineClassifier(OnlineModel):
         return {**super().get_config(), "classifier": classifier, "image_shape": self.image_shape}
 
 
-def cross_entropy_step(
-    classifier: keras.layers.Layer, optimizer: keras.optimizers.Optimizer, images: Tensor, labels: Tensor
+def cross_entropy_update(
+    model: OnlineModel,
+    classifier: keras.layers.Layer,
+    images: Tensor,
+    labels: Tensor,
+    optimizer: keras.optimizers.Optimizer,
 ) -> Tensor:
     """Makes one update of a classifier; works inside a graph.
 
     Args:
+        model: the `OnlineModel` it belongs to.
         classifier: layer from images in [0, 1] to logits.
-        optimizer: a Keras optimizer built on the classifier's variables.
         images: tensor of shape `(batch, *image_shape)`, uint8 or float in [0, 1].
         labels: int tensor of shape `(batch,)`.
+        optimizer: a Keras optimizer built on the classifier's variables.
 
     Returns:
         loss: float scalar tensor, the mean cross-entropy in nats per image before the update.
     """
-    inputs, variables = grey_values(images), classifier.trainable_variables
-    with tf.GradientTape() as tape:
+
+    def loss_of(inputs, labels):
         logits = classifier(inputs, training=True)
-        loss = ops.mean(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True))
-    optimizer.apply(tape.gradient(loss, variables), variables)
-    return loss
+        return ops.mean(keras.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True))
+
+    return model.update(loss_of, (grey_values(images), labels), classifier.trainable_variables, optimizer)
 
 
 def classify_routed(

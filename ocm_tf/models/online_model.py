@@ -1,11 +1,12 @@
 """The training step shared by all models that learn a stream through a memory."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import keras
 import tensorflow as tf
 
+from ocm_tf.models.data_parallel import minimise
 from ocm_tf.models.nested_config import deserialize_parts
 from ocm_tf.types import Tensor
 
@@ -18,6 +19,15 @@ class OnlineModel(keras.Model):
     updates, however much the memory holds. Without a memory the step is an ordinary one on the batch alone.
 
     A subclass says what a minibatch does in `minibatch_step`.
+
+    Built and compiled under the scope of a `tf.distribute.MirroredStrategy`, the devices share each minibatch: weights
+    and optimizers are mirrored, while the memory and the random draws of training stay on the first device. The losses
+    are those of one device, but for rounding. Make the model itself outside of the scope:
+
+        model = VAE(...)
+        with tf.distribute.MirroredStrategy().scope():
+            model.build((None, *image_shape))
+            model.compile(keras.optimizers.Adam())
 
     Args:
         memory: layer with `observe(images, labels)` and `gather()`, such as `CooperativeMemory`; or None.
@@ -42,6 +52,8 @@ class OnlineModel(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            raise ValueError("Make the model outside of the strategy's scope; only build and compile belong into it.")
         counts = {"epochs_per_batch": epochs_per_batch, "minibatch_size": minibatch_size}
         for name, value in {**counts, "steps_per_batch": steps_per_batch}.items():
             if value is not None and value < 1:
@@ -61,7 +73,13 @@ class OnlineModel(keras.Model):
             jit_compile: whether XLA compiles the step. Off by default: the memory's changing size makes it compile
                 again and again, and on a CPU it brought no gain.
             **kwargs: as for `keras.Model.compile`.
+
+        Raises:
+            ValueError: under the scope of a strategy of several devices, if the model cannot share a minibatch.
         """
+        self.strategy = tf.distribute.get_strategy()
+        if self.strategy.num_replicas_in_sync > 1:
+            self._require_shared_losses()
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
         # Loading restores an optimizer's state only into variables that exist.
         self.optimizer.build(self.optimized_variables)
@@ -70,6 +88,22 @@ class OnlineModel(keras.Model):
     def optimized_variables(self) -> list[keras.Variable]:
         """Variables that `optimizer` updates: all that train, unless a subclass has another optimizer for some."""
         return self.trainable_variables
+
+    @property
+    def loss_layers(self) -> tuple[keras.layers.Layer, ...] | None:
+        """Layers that `update` runs on each device, or None if the model trains on one device alone."""
+        return None
+
+    def _require_shared_losses(self):
+        if self.loss_layers is None:
+            raise ValueError(f"{type(self).__name__} trains on one device; compile it outside of the strategy's scope.")
+        for layer in self.loss_layers:
+            if layer.non_trainable_variables:
+                state = layer.non_trainable_variables[0].path
+                raise ValueError(
+                    f"{type(self).__name__} with {type(layer).__name__} trains on one device: the layer's state "
+                    f"{state} follows the whole minibatch, of which a device sees a share."
+                )
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras compiles a loaded model only if `compile` is its own.
@@ -86,6 +120,26 @@ class OnlineModel(keras.Model):
             loss: float scalar tensor, before the update.
         """
         raise NotImplementedError(f"{type(self).__name__} must define minibatch_step.")
+
+    def update(
+        self,
+        loss_of: Callable[..., Tensor],
+        samples: tuple[Tensor, ...],
+        variables: Sequence[keras.Variable],
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ) -> Tensor:
+        """Makes one step of an optimizer, shared by the devices of the strategy; works inside a graph.
+
+        Args:
+            loss_of: function of the samples to the mean of their losses, which draws nothing and writes nothing.
+            samples: tuple of tensors of one leading dimension.
+            variables: what to update.
+            optimizer: a Keras optimizer built on them; None takes the model's own.
+
+        Returns:
+            loss: float scalar tensor, before the update.
+        """
+        return minimise(loss_of, samples, optimizer or self.optimizer, variables, self.strategy)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)

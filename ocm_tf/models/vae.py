@@ -104,6 +104,10 @@ class VAE(OnlineModel):
         build_once(self.decoder, (None, self.latent_dim))
 
     @property
+    def loss_layers(self) -> tuple[keras.layers.Layer, ...]:
+        return (self.encoder, self.decoder)
+
+    @property
     def num_components(self) -> int:
         """Number of components; a single VAE is one."""
         return 1
@@ -160,18 +164,18 @@ class VAE(OnlineModel):
         pixels = ops.reshape(inputs, (-1, self.num_pixels))
         return density(pixels, outputs), sampled_kl(latents, noise, z_std)
 
-    def loss_of(self, inputs: Tensor) -> Tensor:
+    def loss_of(self, inputs: Tensor, noise: Tensor | None = None) -> Tensor:
         """Computes the training loss: minus the bound, averaged over the minibatch, in nats per image.
 
         Args:
             inputs: float tensor of shape `(batch, *image_shape)`, binarised if the likelihood is Bernoulli.
+            noise: standard normal draws of shape `(batch, num_samples, latent_dim)`; None draws them.
 
         Returns:
             Float scalar tensor.
         """
         posterior = self.encode(inputs)
-        shape = (ops.shape(inputs)[0], self.num_samples, self.latent_dim)
-        noise = keras.random.normal(shape, seed=self.seed_generator)
+        noise = self.training_noise(inputs) if noise is None else noise
         log_likelihoods, kls = self.log_likelihood_and_kl(inputs, posterior, noise)
         if self.kl == "analytic":
             kls = gaussian_kl(*posterior)[:, None]
@@ -179,7 +183,12 @@ class VAE(OnlineModel):
         return -ops.mean(bound(log_likelihoods - self.beta * kls, axis=1))
 
     def minibatch_step(self, images: Tensor, labels: Tensor) -> Tensor:
-        return self.update(self.training_inputs(images), self.trainable_variables)
+        return self.update(self.loss_of, self.training_samples(images), self.trainable_variables)
+
+    def training_samples(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns all that is drawn for a minibatch: its inputs and the noise of its latents."""
+        inputs = self.training_inputs(images)
+        return inputs, self.training_noise(inputs)
 
     def training_inputs(self, images: Tensor) -> Tensor:
         """Returns what a minibatch is trained on: the images distorted, if so wanted, and binarised."""
@@ -187,12 +196,10 @@ class VAE(OnlineModel):
             images = self.augmentation(grey_values(images))
         return self.binarised(images, self.seed_generator)
 
-    def update(self, inputs: Tensor, variables: Sequence[keras.Variable]) -> Tensor:
-        """Makes one step of the optimizer on `variables` and returns the loss before it; works inside a graph."""
-        with tf.GradientTape() as tape:
-            loss = self.loss_of(inputs)
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        return loss
+    def training_noise(self, inputs: Tensor) -> Tensor:
+        """Draws standard normal noise of shape `(batch, num_samples, latent_dim)` for the inputs' latents."""
+        shape = (ops.shape(inputs)[0], self.num_samples, self.latent_dim)
+        return keras.random.normal(shape, seed=self.seed_generator)
 
     def binarised(self, images: Tensor, seed: int | keras.random.SeedGenerator) -> Tensor:
         """Returns model inputs: a Bernoulli draw of the grey values, or the values themselves for a Gaussian model.

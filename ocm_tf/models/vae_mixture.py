@@ -66,6 +66,10 @@ class VAEMixture(VAE):
         return (self.encoder, self.decoder)
 
     @property
+    def loss_layers(self) -> tuple[keras.layers.Layer, ...]:
+        return (self.shared_encoder, self.shared_decoder, *self.templates)
+
+    @property
     def num_components(self) -> int:
         """Number of components: the frozen ones and the one that trains."""
         return len(self.bank) + 1
@@ -80,15 +84,15 @@ class VAEMixture(VAE):
         return apply_template(template, self.templates, self.bank, component, features)
 
     def minibatch_step(self, images: Tensor, labels: Tensor) -> Tensor:
-        inputs = self.training_inputs(images)
+        samples = self.training_samples(images)
         if self.train_shared_after_expand:
-            return self.update(inputs, self.optimized_variables)
+            return self.update(self.loss_of, samples, self.optimized_variables)
         # An optimizer such as Adam moves even a variable whose gradient is zero, so frozen ones are left out.
         component = self.encoder.trainable_variables + self.decoder.trainable_variables
         return tf.cond(
             self.bank.count.value == 0,
-            lambda: self.update(inputs, self.optimized_variables),
-            lambda: self.update(inputs, component),
+            lambda: self.update(self.loss_of, samples, self.optimized_variables),
+            lambda: self.update(self.loss_of, samples, component),
         )
 
     def grow(self) -> None:
