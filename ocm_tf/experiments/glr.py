@@ -100,7 +100,11 @@ def _learn(model, experiences, callbacks, checkpoint, config, arguments):
     progress = Progress(
         len(experiences) * per_experience,
         quiet=arguments.quiet,
-        status=lambda: {"experience": f"{model.experience_index + 1}/{len(experiences)}"},
+        status=lambda: {
+            "experience": f"{model.experience_index + 1}/{len(experiences)}",
+            "samples kept": num_kept(model),
+            "generators": len(getattr(model, "generators", ())),
+        },
     )
     with checkpoint:
         for index in range(model.experience_index, len(experiences)):

@@ -1,6 +1,8 @@
 """The table of numbers that a run writes as it goes, `metrics.csv`."""
 
 import csv
+import itertools
+import operator
 import os
 import time
 from pathlib import Path
@@ -19,18 +21,19 @@ class MetricsTable:
     """Appends rows to a CSV file, `step,stage,experience,metric,value`, and can go back to an earlier length.
 
     The table begins empty: what an earlier run left in the file is dropped at the first write, but for the
-    rows that `rewind` keeps. So a run that is resumed writes each row once.
+    rows that `rewind` keeps. So a run that is resumed writes each row once. Trackers are told the same rows.
 
     Args:
         path: the file; made at the first write.
 
     Attributes:
         position: number of rows, not counting the header.
+        trackers: list of trackers, see `tracker_classes`; to be closed by whoever made them.
     """
 
     def __init__(self, path):
         self.path = Path(path)
-        self.position = 0
+        self.position, self.trackers = 0, []
         self._file = None
         self._last_flush = time.monotonic()
 
@@ -56,6 +59,8 @@ class MetricsTable:
             self._open()
             self._file.writelines(rows)
         self.position += len(rows)
+        if values:
+            self._track(step, stage, experience, values)
         if time.monotonic() - self._last_flush > FLUSH_SECONDS:
             self.flush()
 
@@ -80,10 +85,26 @@ class MetricsTable:
             self._file = self.path.open("r+", encoding="utf-8", newline="")
             self._file.truncate(length)
             self._file.seek(length)
+        if position != self.position:
+            self._track_again()
         self.position = position
 
+    def _track(self, *row):
+        for tracker in self.trackers:
+            tracker.write(*row)
+
+    def _track_again(self):
+        """Has the trackers begin anew with the rows in the file."""
+        for tracker in self.trackers:
+            tracker.close()
+        table = read_metrics(self.path)
+        rows = zip(*(table[name].tolist() for name in COLUMNS), strict=True)
+        for (step, stage, experience), group in itertools.groupby(rows, operator.itemgetter(0, 1, 2)):
+            values = {metric: value for *_, metric, value in group}
+            self._track(step, stage, None if experience < 0 else experience, values)
+
     def close(self):
-        """Writes what is left and closes the file."""
+        """Writes what is left and closes the file, but not the trackers."""
         if self._file is not None:
             file, self._file = self._file, None
             with reporting_unwritable(self.path):

@@ -218,7 +218,9 @@ def learn(model, experiences, recorder, directory, arguments, config):
     first = checkpoint.extra.get("phase", 0)
     model.experience_index = first
     total = sum(num_steps(experience, config) for experience in experiences)
-    progress = Progress(total, start=checkpoint.position, quiet=arguments.quiet)
+    progress = Progress(
+        total, start=checkpoint.position, quiet=arguments.quiet, status=lambda: _status(model, experiences)
+    )
     with checkpoint:
         for experience in experiences[first:]:
             begun = checkpoint.extra.get("begun", 0)
@@ -231,6 +233,10 @@ def learn(model, experiences, recorder, directory, arguments, config):
             recorder.record(model, experience, checkpoint.position)
             checkpoint.extra = {"phase": experience.index + 1, "begun": checkpoint.position}
             checkpoint.save()
+
+
+def _status(model, experiences):
+    return {"phase": f"{model.experience_index + 1}/{len(experiences)}", "exemplars": len(model.memory)}
 
 
 def num_steps(experience, config):

@@ -17,6 +17,7 @@ from ocm_tf.experiments.image_metrics import load_feature_networks, measure_imag
 from ocm_tf.experiments.ocm_config import paper_values, scheduled_long_term_size, scheduled_updates
 from ocm_tf.experiments.ocm_recorder import OCMRecorder
 from ocm_tf.experiments.run_directory import RunDirectory
+from ocm_tf.experiments.strategies import strategy_scope
 from ocm_tf.experiments.stream_fit import fit_stream
 from ocm_tf.files import save_arrays, write_atomically
 from ocm_tf.memory import CooperativeMemory, RandomReplacementMemory, SampleBuffer, ShortTermMemory
@@ -64,7 +65,7 @@ def run(arguments, say=print):
         total = num_batches(stream, config)
         if config.memory == "reservoir" and config.long_term_limit is None:
             config = replace(config, long_term_limit=scheduled_long_term_size(config, total))
-        model = build_model(config, stream.image_shape, seed)
+        model = build_model(config, stream.image_shape, seed, arguments.strategy)
         rules = build_rules(config, seed)
     except ValueError as error:
         raise UserError(str(error)) from error
@@ -129,7 +130,7 @@ def learn(model, stream, rules, directory, arguments, config, tracker=None, labe
     def batches(start):
         return stream.batches(config.arrival_size, start, config.drop_remainder, labelled)
 
-    fit_stream(model, total, batches, callbacks, directory, arguments, lambda: _status(model))
+    fit_stream(model, total, batches, callbacks, directory, arguments, lambda: {**recorder.status, **_status(model)})
     return recorder
 
 
@@ -222,14 +223,15 @@ def layer_units(config):
     return (10 * units, 15 * units // 2, 5 * units), (3 * units, 3 * units // 2, units), "relu"
 
 
-def build_model(config, image_shape, seed):
+def build_model(config, image_shape, seed, strategy="single"):
     """Returns the built and compiled model: a `VAEMixture` if it grows, else a `VAE` of the same layers."""
     if config.dynamic:
         model = VAEMixture(**mixture_arguments(config, image_shape, seed))
     else:
         model = VAE(**vae_arguments(config, image_shape, seed), **whole_networks(config, image_shape))
-    model.build((None, *image_shape))
-    model.compile(build_optimizer(config))
+    with strategy_scope(strategy):
+        model.build((None, *image_shape))
+        model.compile(build_optimizer(config))
     return model
 
 

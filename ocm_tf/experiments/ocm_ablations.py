@@ -34,6 +34,7 @@ def main(script, description, presets, costs, argv=None):
         presets=presets,
         costs=costs,
         extend=_add_flags,
+        mirrored=True,
     )
     if arguments.output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
         arguments = dataclasses.replace(arguments, output=Path("runs") / script / arguments.preset)

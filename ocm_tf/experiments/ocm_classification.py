@@ -12,6 +12,7 @@ from ocm_tf.experiments.accuracy_metrics import accuracy_metrics
 from ocm_tf.experiments.figures import draw_all
 from ocm_tf.experiments.ocm_classification_config import for_dataset, for_stream, paper_values
 from ocm_tf.experiments.run_directory import RunDirectory
+from ocm_tf.experiments.strategies import strategy_scope
 from ocm_tf.files import save_arrays, write_atomically
 from ocm_tf.models import ClassifierMixture, OnlineClassifier
 from ocm_tf.networks import MLP, ResNet
@@ -38,7 +39,7 @@ def run(arguments, say=print):
         stream, test = build_stream(arguments.config, dataset, seed)
         total = ocm.num_batches(stream, arguments.config)
         config = for_stream(arguments.config, total)
-        model = build_model(config, stream.image_shape, len(stream.truth.class_names), seed)
+        model = build_model(config, stream.image_shape, len(stream.truth.class_names), seed, arguments.strategy)
         rules = ocm.build_rules(config, seed)
     except ValueError as error:
         raise UserError(str(error)) from error
@@ -74,21 +75,20 @@ def build_classifier(config, num_classes):
     return MLP((*config.classifier_units, num_classes), "relu", matmul_dtype=config.matmul_dtype)
 
 
-def build_model(config, image_shape, num_classes, seed):
+def build_model(config, image_shape, num_classes, seed, strategy="single"):
     """Returns the built and compiled model: a `ClassifierMixture`, or an `OnlineClassifier` where no VAE is needed."""
-    optimizers = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
-    classifier_optimizer = optimizers[config.classifier_optimizer](config.classifier_learning_rate)
     classifier = build_classifier(config, num_classes)
     if config.is_mixture:
         single = replace(config, max_components=1)
         arguments = ocm.mixture_arguments(config if config.dynamic else single, image_shape, seed)
         model = ClassifierMixture(classifier=classifier, **arguments)
+    else:
+        model = OnlineClassifier(classifier, image_shape, **ocm.online_arguments(config, image_shape, seed))
+    optimizers = {"sgd": keras.optimizers.SGD, "adam": keras.optimizers.Adam}
+    with strategy_scope(strategy):
         model.build((None, *image_shape))
-        model.compile(ocm.build_optimizer(config), classifier_optimizer)
-        return model
-    model = OnlineClassifier(classifier, image_shape, **ocm.online_arguments(config, image_shape, seed))
-    model.build((None, *image_shape))
-    model.compile(classifier_optimizer)
+        own = [ocm.build_optimizer(config)] if config.is_mixture else []
+        model.compile(*own, optimizers[config.classifier_optimizer](config.classifier_learning_rate))
     return model
 
 

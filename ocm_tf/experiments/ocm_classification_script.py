@@ -31,7 +31,7 @@ def main(script, description, presets, argv=None, imbalanced=False):
             _add_dominant_flags(parser)
 
     arguments = parse_arguments(
-        argv, script=script, description=description, presets=presets, costs=COSTS, extend=extend
+        argv, script=script, description=description, presets=presets, costs=COSTS, extend=extend, mirrored=True
     )
     extras = arguments.extras
     # The balanced script has no such flags.

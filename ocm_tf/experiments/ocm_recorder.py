@@ -34,6 +34,7 @@ class OCMRecorder(keras.callbacks.Callback):
         self.num_batches = self.num_rounds = 0
         self.grids = []  # (batch, positions of up to 64 stored samples)
         self.rounds = []  # (batch, scores, picked)
+        self.status = {}  # to show while it runs: the NLL of what is remembered, in nats, once measured
 
     def on_train_batch_end(self, batch, logs=None):
         self.num_batches += 1
@@ -65,6 +66,7 @@ class OCMRecorder(keras.callbacks.Callback):
             self.grids.append(self._grid(positions))
         if self.expansion is not None and self.expansion.bound is not None:
             values |= {"bound": self.expansion.bound, "expanded": self.expansion.expanded}
+            self.status = {"NLL": -self.expansion.bound}
         if self.transfer is not None:
             _, scores, picked = self.transfer.last_round
             values |= {"num_transferred": len(picked), "score_mean": scores.mean()}

@@ -30,7 +30,7 @@ def main(script, description, presets, costs, argv=None, rules=RULES):
         _add_flags(parser, rules)
 
     texts = {"script": script, "description": description, "costs": costs}
-    arguments = parse_arguments(argv, presets=presets, extend=extend, **texts)
+    arguments = parse_arguments(argv, presets=presets, extend=extend, mirrored=True, **texts)
     extras = arguments.extras
     if extras.inception_weights is not None:
         arguments = _changed(arguments, {"image_metrics": True, "inception_weights": extras.inception_weights})

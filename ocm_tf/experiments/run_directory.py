@@ -17,12 +17,13 @@ from ocm_tf.experiments.environment import describe_environment
 from ocm_tf.experiments.metrics_table import MetricsTable
 from ocm_tf.experiments.model_card import model_card
 from ocm_tf.experiments.run_records import read_config, read_results
+from ocm_tf.experiments.tracking import TRACKERS, tracker_classes
 from ocm_tf.files import remove_leftovers, reporting_unwritable, write_atomically, write_json
 
 # Told apart by this key from any other directory that holds a config.json.
 MARK = "ocm_tf_run"
 WRITTEN_SUFFIXES = {".json", ".csv", ".npz", ".keras"}
-WRITTEN_DIRECTORIES = {"checkpoint", "figures"}
+WRITTEN_DIRECTORIES = {"checkpoint", "figures", *TRACKERS}
 
 
 class RunDirectory:
@@ -89,8 +90,9 @@ class RunDirectory:
         Raises:
             UserError: if the directory holds a run that neither `resume` nor `overwrite` allows to be
                 touched, holds something else, is in use, cannot be written to, or if the run to be resumed
-                had other settings.
+                had other settings; or if the package of a tracker is missing.
         """
+        trackers = tracker_classes(arguments.track)
         with reporting_unwritable(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = (self.path / ".lock").open("a+", encoding="utf-8")
@@ -103,6 +105,8 @@ class RunDirectory:
                 self._clear()
             self.resumed = saved is not None and arguments.resume
             self._write_config(saved if self.resumed else None, arguments, data_source, jit_compile)
+            about = self._saved_config()
+            self.metrics.trackers = [tracker(self.path / name, about) for name, tracker in trackers.items()]
         except BaseException:
             self.close()
             raise
@@ -110,9 +114,11 @@ class RunDirectory:
         return self
 
     def close(self):
-        """Closes `metrics.csv` and lets other processes in."""
+        """Closes `metrics.csv` and the trackers, and lets other processes in."""
         try:
             self.metrics.close()
+            for tracker in self.metrics.trackers:
+                tracker.close()
         finally:
             if self._lock is not None:
                 self._lock.close()
@@ -228,6 +234,7 @@ class RunDirectory:
             "command": shlex.join(arguments.command),
             "data_source": data_source,
             "jit_compile": bool(jit_compile),
+            "strategy": arguments.strategy,
             **describe_environment(),
         }
         if saved is None:

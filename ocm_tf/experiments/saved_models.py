@@ -81,6 +81,13 @@ def _write(output, arrays, heading, title):
         raise UserError(f"{output}: the output ends in .png or .npz")
 
 
+def predict_labels(model, images):
+    """Names the class of each image as a classifier numbers classes, an int array `(n,)`."""
+    if hasattr(model, "predicted_classes"):
+        return model.predicted_classes(images, ("fc",))["fc"]
+    return np.asarray(model.classify(images)).argmax(axis=1)
+
+
 def evaluate(model, split, num_samples, seed):
     """Measures all that a model can do on the images of a data set.
 

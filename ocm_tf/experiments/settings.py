@@ -10,7 +10,10 @@ import types
 import typing
 from pathlib import Path
 
-PASSED_ON = ("seed", "resume", "overwrite", "data_dir", "quiet", "checkpoint_seconds", "threads")
+from ocm_tf.experiments.strategies import STRATEGIES
+from ocm_tf.experiments.tracking import TRACKERS
+
+PASSED_ON = ("seed", "resume", "overwrite", "data_dir", "quiet", "checkpoint_seconds", "threads", "strategy", "track")
 BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -29,6 +32,8 @@ class Arguments:
         quiet: whether to show no progress.
         checkpoint_seconds: shortest time between two checkpoints.
         threads: CPU threads of one operation, or None for TensorFlow's choice.
+        strategy: one of `STRATEGIES`, the devices that train the model.
+        track: keys of `TRACKERS`, the tools that are sent the numbers of the run.
         config: the settings, an instance of the experiment's dataclass.
         changes: `{name: value}` of the settings that differ from the preset.
         command: the command line, one string an argument.
@@ -45,6 +50,8 @@ class Arguments:
     quiet: bool
     checkpoint_seconds: float
     threads: int | None
+    strategy: str
+    track: list[str]
     config: typing.Any
     changes: dict
     command: tuple[str, ...]
@@ -65,7 +72,7 @@ def setting(default, help, choices=None):
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
 
 
-def parse_arguments(argv, *, script, description, presets, costs, default_preset="small", extend=None):
+def parse_arguments(argv, *, script, description, presets, costs, default_preset="small", extend=None, mirrored=False):
     """Reads a command line; a mistake in it ends the process with one line on stderr and status 2.
 
     Args:
@@ -77,6 +84,7 @@ def parse_arguments(argv, *, script, description, presets, costs, default_preset
         costs: `{name: one line on what the preset costs}`.
         default_preset: the preset taken if none is named.
         extend: called with the parser to add flags of the experiment's own; their values are in `extras`.
+        mirrored: whether the experiment's models can be trained on several devices.
 
     Returns:
         `Arguments`.
@@ -89,7 +97,7 @@ def parse_arguments(argv, *, script, description, presets, costs, default_preset
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    _add_flags(parser, script, default_preset, any(hasattr(config, "dataset") for config in presets.values()))
+    _add_flags(parser, script, default_preset, any(hasattr(config, "dataset") for config in presets.values()), mirrored)
     standard = {action.dest for action in parser._actions}
     if extend is not None:
         extend(parser)
@@ -99,6 +107,8 @@ def parse_arguments(argv, *, script, description, presets, costs, default_preset
     preset = flags["preset"]
     if preset not in presets:
         parser.error(unknown("preset", preset, presets))
+    if flags["strategy"] == "mirrored" and not mirrored:
+        parser.error("--strategy mirrored: the models of this script train on one device; those of OCM can be mirrored")
     pairs = flags["set"]
     if flags.get("dataset") is not None:
         pairs = [*pairs, f"dataset={flags['dataset']}"]
@@ -224,7 +234,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}\n")
 
 
-def _add_flags(parser, script, default_preset, has_dataset):
+def _add_flags(parser, script, default_preset, has_dataset, mirrored):
     add = parser.add_argument
     add(
         "--preset",
@@ -254,6 +264,12 @@ def _add_flags(parser, script, default_preset, has_dataset):
     add("--threads", type=_threads, metavar="N",
         help="CPU threads of one operation (default: one for each core). One takes the least CPU time for small "
         "networks, so that several runs side by side are done sooner; results differ in the last digits")  # fmt: skip
+    add("--strategy", choices=STRATEGIES, default="single",
+        help="mirrored shares each minibatch of one large model among all GPUs; results differ in the last digits "
+        "(default: single)" if mirrored else "devices that train the model; here single alone")  # fmt: skip
+    add("--track", choices=TRACKERS, action="append", default=[],
+        help="send what metrics.csv gets to TensorBoard or Weights & Biases too (offline, unless WANDB_MODE says "
+        'otherwise); may be repeated; needs pip install -e ".[tensorboard]" or ".[wandb]"')  # fmt: skip
 
 
 def parse_seed(text):

@@ -227,4 +227,4 @@ def count_parameters(model):
 
 def status_of(model):
     """Returns what is shown beside the progress."""
-    return {"N": model.num_components, "memory": len(model.memory)}
+    return {"N": model.num_components, "experts": model.num_experts, "memory": len(model.memory)}

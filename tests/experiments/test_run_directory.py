@@ -47,6 +47,7 @@ def test_config_says_what_the_run_was_made_with(tmp_path):
     run = {"script": "ocm", "preset": "small", "seed": 4, "dataset": "digits"}
     assert {name: config[name] for name in run} == run
     assert config["data_source"] == "scikit-learn" and config["jit_compile"] is False
+    assert config["strategy"] == "single"
     assert set(config["versions"]) == {"python", "tensorflow", "keras", "numpy", "ocm_tf"}
     assert set(config["threads"]) == {"intra_op", "inter_op", "cores"} and config["device"]
     assert config["command"].endswith("--seed 4 --set batch_size=8")

@@ -82,11 +82,18 @@ def test_flags_override_the_preset():
 
 def test_an_experiment_adds_its_own_flags(capsys):
     def extend(parser):
-        parser.add_argument("--strategy", choices=("none", "mirrored"), default="none")
+        parser.add_argument("--kind", choices=("none", "other"), default="none")
 
-    assert vars(parse("--strategy", "mirrored", extend=extend).extras) == {"strategy": "mirrored"}
+    assert vars(parse("--kind", "other", extend=extend).extras) == {"kind": "other"}
     assert vars(parse().extras) == {}
-    assert "--strategy" in refusal(capsys, "--strategy", "many", extend=extend)
+    assert "--kind" in refusal(capsys, "--kind", "many", extend=extend)
+
+
+def test_several_devices_are_for_experiments_that_can_use_them(capsys):
+    assert parse().strategy == "single"
+    assert parse("--strategy", "mirrored", mirrored=True).strategy == "mirrored"
+    assert "train on one device" in refusal(capsys, "--strategy", "mirrored")
+    assert "--strategy" in refusal(capsys, "--strategy", "many", mirrored=True)
 
 
 @pytest.mark.parametrize(
