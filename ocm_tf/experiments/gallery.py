@@ -1,6 +1,7 @@
 """The gallery: a small trained model of every method, shipped with the repository, and how each was made."""
 
 import dataclasses
+import os
 import shutil
 import subprocess
 import sys
@@ -109,7 +110,8 @@ def train(names, runs, directory, scripts, say=print):
         entry, output = ENTRIES[name], Path(runs) / name
         say(f"[{index + 1}/{len(names)}] {name}")
         flags = ["--preset", "tiny", *entry.flags, "--quiet", "--threads", "1", "--overwrite", "--output", str(output)]
-        command = [sys.executable, str(Path(scripts) / f"{entry.script}.py"), *flags]
+        # As a user would type it: the command is part of what is shipped.
+        command = [sys.executable, os.path.relpath(Path(scripts) / f"{entry.script}.py"), *flags]
         if subprocess.run(command, check=False).returncode:
             raise UserError(f"{entry.script} has failed; what was made before it is in {directory}")
         put_into_gallery(output, Path(directory) / name, test_images(entry.script))
