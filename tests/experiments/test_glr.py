@@ -34,8 +34,9 @@ def parse(*argv, settings=()):
     return parse_arguments(["--preset", "tiny", "--quiet", *map(str, argv), "--set", *SHORT, *settings], **texts)
 
 
-def run(output, *flags, settings=()):
-    return glr.run(parse("--output", output, *flags, settings=settings), say=lambda line: None)
+def run(output, *flags, settings=(), quiet=True):
+    arguments = dataclasses.replace(parse("--output", output, *flags, settings=settings), quiet=quiet)
+    return glr.run(arguments, say=lambda line: None)
 
 
 def read_json(path):
@@ -96,7 +97,7 @@ def test_the_saved_model_predicts_as_measured(finished):
         assert np.mean(predicted == experience.test.labels) == observed["accuracy_matrix"][1, index]
 
 
-def test_a_run_stopped_within_an_experience_ends_as_one_never_stopped(finished, tmp_path, monkeypatch):
+def test_a_run_stopped_within_an_experience_ends_as_one_never_stopped(finished, tmp_path, monkeypatch, capsys):
     original = GLRRecorder.on_epoch_end
 
     def stop_in_second(recorder, epoch, logs=None):
@@ -108,7 +109,9 @@ def test_a_run_stopped_within_an_experience_ends_as_one_never_stopped(finished, 
         patch.setattr(GLRRecorder, "on_epoch_end", stop_in_second)
         run(tmp_path, "--checkpoint-seconds", 0, settings=["sampling=per_batch"])
     assert (tmp_path / "checkpoint" / "state-1.npz").exists() and not (tmp_path / "results.json").exists()
-    run(tmp_path, "--resume", settings=["sampling=per_batch"])
+    run(tmp_path, "--resume", settings=["sampling=per_batch"], quiet=False)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "  loss " in last and "  experience 2/2  samples kept 0  generators 1  ETA 0:00:00" in last
     ours, theirs = (read_json(path / "results.json")["metrics"] for path in (tmp_path, finished))
     timed = {name for name in ours if name.startswith("seconds")}
     assert {name: ours[name] for name in ours.keys() - timed} == {name: theirs[name] for name in theirs.keys() - timed}

@@ -41,9 +41,9 @@ def config_of(*pairs):
     return parse("--set", *SHORT, *pairs).config
 
 
-def run(output, *flags, settings=()):
+def run(output, *flags, settings=(), quiet=True):
     arguments = parse("--output", output, *flags, "--set", *SHORT, *settings)
-    return mnemonics.run(arguments, say=lambda line: None)
+    return mnemonics.run(dataclasses.replace(arguments, quiet=quiet), say=lambda line: None)
 
 
 # Settings -------------------------------------------------------------------------------------------------------------
@@ -187,8 +187,10 @@ def test_the_paper_preset_starts(tmp_path):
 # Runs -----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_leaves_its_numbers_figures_and_model(tmp_path):
-    metrics = run(tmp_path / "run")
+def test_a_run_shows_its_progress_and_leaves_its_numbers_figures_and_model(tmp_path, capsys):
+    metrics = run(tmp_path / "run", quiet=False)
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "100%  loss " in last and "  phase 2/2  exemplars " in last and "  ETA 0:00:00" in last
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert results["metrics"] == metrics and results["finished"] and results["memory_samples"] == 20
     for classifier in ("fc", "nme"):

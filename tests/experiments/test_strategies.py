@@ -37,6 +37,7 @@ def test_one_device_needs_no_scope_and_cannot_be_mirrored():
         strategy_scope("mirrored")
 
 
+@pytest.mark.slow
 def test_a_script_trains_on_two_devices_as_on_one(tmp_path):
     flags = ["--preset", "tiny", "--quiet", "--set", *SHORT]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}

@@ -28,8 +28,9 @@ def parse(*argv, stream="mnist"):
     return parse_arguments(["--preset", "tiny", "--quiet", *map(str, argv)], presets=PRESETS[stream], **texts)
 
 
-def run_short(output, *flags, settings=()):
-    return tfdsvit.run(parse("--output", output, *flags, "--set", *SHORT, *settings), say=lambda line: None)
+def run_short(output, *flags, settings=(), quiet=True):
+    arguments = dataclasses.replace(parse("--output", output, *flags, "--set", *SHORT, *settings), quiet=quiet)
+    return tfdsvit.run(arguments, say=lambda line: None)
 
 
 def read_json(path):
@@ -214,7 +215,7 @@ def test_the_saved_model_gives_the_results(finished):
     assert model.num_components == read_json(output / "results.json")["num_components"]
 
 
-def test_a_run_that_was_stopped_and_resumed_ends_as_one_never_stopped(finished, tmp_path, monkeypatch):
+def test_a_run_that_was_stopped_and_resumed_ends_as_one_never_stopped(finished, tmp_path, monkeypatch, capsys):
     whole, expected = finished
     after_batch = TFDSViTRecorder.on_train_batch_end
 
@@ -227,7 +228,9 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_one_never_stopped(finished, 
         patch.setattr(TFDSViTRecorder, "on_train_batch_end", stop)
         with pytest.raises(Interrupted):
             run_short(tmp_path / "run")
-    assert run_short(tmp_path / "run", "--resume") == expected
+    assert run_short(tmp_path / "run", "--resume", quiet=False) == expected
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert all(f"  {name} " in last for name in ("loss", "N", "experts", "memory")) and "ETA 0:00:00" in last
     assert (tmp_path / "run" / "metrics.csv").read_bytes() == (whole / "metrics.csv").read_bytes()
     ours, theirs = ocm_tf.load_model(tmp_path / "run"), ocm_tf.load_model(whole)
     tiny.assert_same_values(ours.weights, tiny.values_of(theirs.weights))

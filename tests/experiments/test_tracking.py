@@ -1,6 +1,8 @@
 """Checks that TensorBoard and Weights & Biases are told what metrics.csv gets, each row once, also after a resume."""
 
+import contextlib
 import dataclasses
+import io
 import struct
 import sys
 
@@ -96,24 +98,34 @@ def assert_same_numbers(found, expected):
 
 
 @pytest.fixture(scope="module")
-def run_path(tmp_path_factory):
-    """Returns the directory of a tracked OCM run."""
+def tracked(tmp_path_factory):
+    """Returns the directory of a tracked OCM run and what it showed of its progress."""
     pytest.importorskip("tensorboard")
     pytest.importorskip("wandb")
     path = tmp_path_factory.mktemp("run")
     texts = {"script": "ocm_split_mnist", "description": "", "costs": ocm_config.COSTS}
-    flags = ["--preset", "tiny", "--quiet", "--output", str(path / "run"), "--set", *SHORT]
+    flags = ["--preset", "tiny", "--output", str(path / "run"), "--set", *SHORT]
     flags += ["--track", "tensorboard", "--track", "wandb"]
-    ocm.run(parse_arguments(flags, presets=ocm_config.PRESETS, **texts), say=lambda line: None)
-    return path / "run"
+    with contextlib.redirect_stderr(io.StringIO()) as shown:
+        ocm.run(parse_arguments(flags, presets=ocm_config.PRESETS, **texts), say=lambda line: None)
+    return path / "run", shown.getvalue()
+
+
+def test_the_progress_tells_the_same_as_the_last_row(tracked):
+    path, shown = tracked
+    table, last = read_metrics(path / "metrics.csv"), shown.splitlines()[-1]
+    loss, bound = (table["value"][table["metric"] == name][-1] for name in ("loss", "bound"))
+    assert f"loss {loss:.4g}  NLL {-bound:.4g}  N " in last and "  STM " in last and "  LTM " in last
+    assert last.endswith("ETA 0:00:00")
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_run_tells_what_its_table_holds(run_path, name):
-    expected = rows_of(run_path / "metrics.csv")
+def test_a_run_tells_what_its_table_holds(tracked, name):
+    path, _ = tracked
+    expected = rows_of(path / "metrics.csv")
     tags = {tag for tag, _ in expected}
     assert {"train/loss", "train/num_components", "train/long_term_size", "round/bound", "evaluate/nll"} <= tags
-    assert_same_numbers(READERS[name](run_path / name), expected)
+    assert_same_numbers(READERS[name](path / name), expected)
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -45,6 +45,7 @@ def make_model(kind, memory=True):
     }
     if kind == "mixture":
         return VAEMixture(**parts, **shared)
+    # "classifiers": components of a VAE and a classifier, each with an optimizer of its own.
     return ClassifierMixture(classifier=MLP((UNITS, 3), "relu"), **parts, **shared)
 
 
@@ -145,13 +146,13 @@ def _make_inside(strategy):
         make_model("vae")
 
 
-def main(directory):
+def main(directory, kinds):
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * NUM_DEVICES)
     strategy = tf.distribute.MirroredStrategy()
-    results = {kind: compare(kind, strategy, directory) for kind in ("vae", "mixture", "classifier", "classifiers")}
-    print(json.dumps({**results, "devices": strategy.num_replicas_in_sync, "refusals": refusals(strategy)}))
+    results = {kind: compare(kind, strategy, directory) for kind in kinds}
+    print(json.dumps({"devices": strategy.num_replicas_in_sync, "refusals": refusals(strategy), "kinds": results}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])
