@@ -32,6 +32,8 @@ class ClassifierMixture(VAEMixture):
     Call: as for `VAEMixture`; `classify` names classes.
     """
 
+    further_optimizers = ("classifier_optimizer",)
+
     def __init__(self, classifier: keras.layers.Layer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.classifier = classifier
@@ -63,10 +65,6 @@ class ClassifierMixture(VAEMixture):
         self.classifier_optimizer = keras.optimizers.get(classifier_optimizer)
         # Loading restores an optimizer's state only into variables that exist.
         self.classifier_optimizer.build(self.classifier.trainable_variables)
-
-    def get_compile_config(self) -> dict[str, Any]:
-        classifier_optimizer = keras.saving.serialize_keras_object(self.classifier_optimizer)
-        return {**super().get_compile_config(), "classifier_optimizer": classifier_optimizer}
 
     @property
     def num_classes(self) -> int:

@@ -41,6 +41,9 @@ class OnlineModel(keras.Model):
         **kwargs: as for `keras.Model`.
     """
 
+    further_optimizers: tuple[str, ...] = ()
+    """Names of the attributes that hold optimizers besides `optimizer`; arguments of `compile` by the same names."""
+
     def __init__(
         self,
         memory: keras.layers.Layer | None = None,
@@ -104,6 +107,12 @@ class OnlineModel(keras.Model):
                     f"{type(self).__name__} with {type(layer).__name__} trains on one device: the layer's state "
                     f"{state} follows the whole minibatch, of which a device sees a share."
                 )
+
+    def get_compile_config(self) -> dict[str, Any]:
+        # A copy `without_memory` is not compiled and has none.
+        names = self.further_optimizers if self.compiled else ()
+        further = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
+        return {**super().get_compile_config(), **further}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         # Keras compiles a loaded model only if `compile` is its own.

@@ -58,6 +58,8 @@ class SparseAttentionClassifier(OnlineModel):
         `classify` routes each image instead.
     """
 
+    further_optimizers = ("vae_optimizer",)
+
     def __init__(
         self,
         trunk: PatchAttention,
@@ -124,10 +126,6 @@ class SparseAttentionClassifier(OnlineModel):
         self.vae_optimizer = keras.optimizers.get(vae_optimizer)
         # Loading restores an optimizer's state only into variables that exist.
         self.vae_optimizer.build(self.autoencoder.trainable_variables)
-
-    def get_compile_config(self) -> dict[str, Any]:
-        vae_optimizer = keras.saving.serialize_keras_object(self.vae_optimizer)
-        return {**super().get_compile_config(), "vae_optimizer": vae_optimizer}
 
     @property
     def templates(self) -> tuple[keras.layers.Layer, ...]:

@@ -56,6 +56,7 @@ class TwoPathVAE(OnlineModel):
     """
 
     num_components = 1
+    further_optimizers = ("critic_optimizer", "encoder_optimizer")
 
     def __init__(
         self,
@@ -128,11 +129,6 @@ class TwoPathVAE(OnlineModel):
         self.encoder_optimizer.build(self.encoder.trainable_variables)
         if self.critic is not None:
             self.critic_optimizer.build(self.critic.trainable_variables)
-
-    def get_compile_config(self) -> dict[str, Any]:
-        names = ("critic_optimizer", "encoder_optimizer")
-        own = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in names}
-        return {**super().get_compile_config(), **own}
 
     @property
     def optimized_variables(self) -> list[keras.Variable]:

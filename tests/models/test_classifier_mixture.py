@@ -164,12 +164,14 @@ def test_each_optimizer_has_the_variables_that_it_moves(saved):
     assert len(model.optimizer._momentums) == len(model.optimized_variables)
 
 
-def test_a_copy_without_memory_answers_alike(saved):
+def test_a_copy_without_memory_answers_alike(saved, tmp_path):
     model, _ = saved
     images, _ = digits_of(3, 5)
     copy = model.without_memory()
-    assert copy.memory is None
-    np.testing.assert_array_equal(copy.classify(images, 5), model.classify(images, 5))
+    copy.save(tmp_path / "model.keras")
+    for each in (copy, keras.saving.load_model(tmp_path / "model.keras")):
+        assert each.memory is None
+        np.testing.assert_array_equal(each.classify(images, 5), model.classify(images, 5))
 
 
 def test_images_without_labels_are_refused(saved):

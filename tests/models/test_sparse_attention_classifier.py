@@ -367,11 +367,13 @@ def test_a_loaded_model_is_the_same_and_goes_on_alike(saved):
     tiny.assert_same_values(loaded.trainable_weights, tiny.values_of(model.trainable_weights))
 
 
-def test_a_copy_without_memory_answers_alike(saved):
+def test_a_copy_without_memory_answers_alike(saved, tmp_path):
     model, _ = saved
     copy = model.without_memory()
-    assert copy.memory is None
-    np.testing.assert_array_equal(copy.classify(IMAGES), model.classify(IMAGES))
+    copy.save(tmp_path / "model.keras")
+    for each in (copy, keras.saving.load_model(tmp_path / "model.keras")):
+        assert each.memory is None
+        np.testing.assert_array_equal(each.classify(IMAGES), model.classify(IMAGES))
 
 
 def test_training_images_are_distorted_if_so_wanted():

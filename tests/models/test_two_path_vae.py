@@ -210,7 +210,8 @@ def test_a_file_brings_back_outputs_optimizers_and_the_next_step(trained, tmp_pa
     for name in PARTS:
         for weight, expected in zip(getattr(copy, name).weights, getattr(model, name).weights, strict=True):
             np.testing.assert_allclose(weight, expected, rtol=1e-5, atol=1e-7)
-    bare = model.without_memory()
+    model.without_memory().save(tmp_path / "bare.keras")
+    bare = ocm_tf.load_model(tmp_path / "bare.keras")
     np.testing.assert_array_equal(bare.generate(3, 1), model.generate(3, 1))
     assert bare.memory is None
 
