@@ -114,10 +114,10 @@ def train(names, runs, directory, scripts, say=print):
         command = [sys.executable, os.path.relpath(Path(scripts) / f"{entry.script}.py"), *flags]
         if subprocess.run(command, check=False).returncode:
             raise UserError(f"{entry.script} has failed; what was made before it is in {directory}")
-        put_into_gallery(output, Path(directory) / name, test_images(entry.script))
+        put_into_gallery(output, Path(directory) / name, shown_images(entry.script))
 
 
-def test_images(script):
+def shown_images(script):
     """Returns a few of the test images of a run with preset `tiny`, as `Exhibit.images` does.
 
     Args:

@@ -81,7 +81,7 @@ def test_a_failed_script_is_named(tmp_path):
 
 
 def test_images_are_those_of_the_run():
-    turned, own, plain = map(gallery.test_images, ("glr_rotated_mnist", "mnemonics_cifar100", "demc_split_mnist"))
+    turned, own, plain = map(gallery.shown_images, ("glr_rotated_mnist", "mnemonics_cifar100", "demc_split_mnist"))
     assert not np.array_equal(turned["images"], plain["images"])
     for shown in (turned, own, plain):
         assert shown["images"].shape == (gallery.NUM_IMAGES, 8, 8, 1)
