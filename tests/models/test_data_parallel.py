@@ -22,7 +22,7 @@ def told(request, tmp_path_factory):
     arguments = [str(tmp_path_factory.mktemp("models")), *request.param.split()]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "tests.models.data_parallel_run", *arguments]
-    finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800)
     assert finished.returncode == 0, finished.stderr[-3000:]
     told = json.loads(finished.stdout.splitlines()[-1])
     assert told["devices"] == 2 and list(told["kinds"]) == request.param.split()
