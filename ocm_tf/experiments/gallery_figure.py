@@ -33,7 +33,8 @@ def draw_gallery(directory, output):
     axes = iter(figure.subplots(5, 3).ravel())
     for exhibit in exhibits(directory):
         model, shown = exhibit.load(), exhibit.images()
-        if hasattr(model, "generate"):
+        # A model that classifies may draw as well.
+        if not hasattr(model, "classify"):
             inputs = (
                 np.asarray(model.binarised(shown["images"], _SEED)) if hasattr(model, "binarised") else shown["images"]
             )
