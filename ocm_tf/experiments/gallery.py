@@ -15,7 +15,7 @@ from ocm_tf.experiments.model_card import model_card
 from ocm_tf.experiments.plots import read_json
 from ocm_tf.files import load_arrays, save_arrays, write_atomically
 
-NUM_IMAGES = 30
+PER_CLASS = 3
 _COPIED = ("config.json", "results.json")
 
 
@@ -124,7 +124,7 @@ def train(names, runs, directory, scripts, say=print):
 
 
 def shown_images(script):
-    """Returns a few of the test images of a run with preset `tiny`, as `Exhibit.images` does.
+    """Returns three test images of each class of a run with preset `tiny`, first one of each, as `Exhibit.images` does.
 
     Args:
         script: name of the script.
@@ -145,12 +145,14 @@ def shown_images(script):
             experiences = build_experiences(for_dataset(PRESETS["tiny"], {}), digits, seed=0)
         parts, names = [experience.test for experience in experiences], experiences[0].class_names
     images, labels = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "labels"))
-    rows = np.linspace(0, len(labels) - 1, NUM_IMAGES).round().astype(int)
+    of_class = [np.flatnonzero(labels == label) for label in range(len(names))]
+    # From the beginning, the midst and the end of the experiences.
+    rows = np.stack([own[np.linspace(0, len(own) - 1, PER_CLASS).astype(int)] for own in of_class], axis=1).ravel()
     return {"images": images[rows], "labels": labels[rows], "class_names": np.array(names, str)}
 
 
 def put_into_gallery(run_directory, target, images):
-    """Copies what is shipped of a finished run: the model without optimizers, nor memory where that can be, and its card.
+    """Copies what is shipped of a finished run: its card, and its model without optimizers and, where it can, memory.
 
     Args:
         run_directory, target: paths.
