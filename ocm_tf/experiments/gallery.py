@@ -12,8 +12,7 @@ import numpy as np
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.model_card import model_card
-from ocm_tf.experiments.plots import read_json
-from ocm_tf.files import load_arrays, save_arrays, write_atomically
+from ocm_tf.files import load_arrays, read_json, save_arrays, write_atomically
 
 PER_CLASS = 3
 _COPIED = ("config.json", "results.json")
