@@ -4,6 +4,7 @@ import torch
 from avalanche.benchmarks import dataset_benchmark
 from avalanche.benchmarks.utils import as_classification_dataset
 from avalanche.training import GenerativeReplay, Naive, Replay
+from avalanche.training.plugins import EvaluationPlugin
 from inputs import make_experience
 from measuring import Part
 from torch import nn
@@ -32,7 +33,8 @@ def experiences(kind, num_images, **settings):
         criterion=nn.CrossEntropyLoss(),
         train_mb_size=BATCH_SIZE,
         train_epochs=1,
-        evaluator=None,
+        # Without measures and loggers; None would print.
+        evaluator=EvaluationPlugin(),
         **settings,
     )
     strategy.train(first)
