@@ -41,7 +41,7 @@ class WandbTracker:
 
     def _open(self):
         shutil.rmtree(self.directory, ignore_errors=True)
-        self.directory.mkdir(parents=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", "ocm_tf"),
             name=f"{self.about['script']}-{self.directory.parent.name}",

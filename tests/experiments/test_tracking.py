@@ -5,6 +5,7 @@ import dataclasses
 import io
 import struct
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -66,10 +67,12 @@ def history_in(directory):
     from wandb.proto.wandb_internal_pb2 import Record
 
     (path,) = directory.glob("wandb/offline-run-*/run-*.wandb")
-    found = {}
-    for data in records_in(path.read_bytes()):
-        record = Record()
-        record.ParseFromString(data)
+    found, records, deadline = {}, [], time.monotonic() + 60
+    # The process that writes it ends a moment after `finish`.
+    while not any(record.HasField("exit") for record in records):
+        assert time.monotonic() < deadline
+        records = [Record.FromString(data) for data in records_in(path.read_bytes())]
+    for record in records:
         items = {item.key or item.nested_key[0]: item.value_json for item in record.history.item}
         for name in items:
             group = name.rpartition("/")[0]
