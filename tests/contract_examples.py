@@ -202,7 +202,7 @@ def _make_sparse():
         tiny.IMAGE_SHAPE,
         max_components=6,
         temperature=0.7,
-        memory=memory.SlidingMemory(8, tiny.IMAGE_SHAPE, 4),
+        memory=memory.SlidingMemory(40, tiny.IMAGE_SHAPE, 4),
         epochs_per_batch=1,
         minibatch_size=4,
         seed=3,

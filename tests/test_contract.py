@@ -209,6 +209,7 @@ def step_of(name, model):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Even though the .*run_functions_eagerly:UserWarning")
 @pytest.mark.parametrize("name", CONCRETE)
 def test_a_model_comes_back_from_its_file_and_learns_on_alike(name, tmp_path, eagerly):
     images = tiny.make_images(5, seed=9)
