@@ -199,6 +199,7 @@ def test_rules_of_one_sample_and_of_one_class():
     ],
     ids=lambda generator: f"{type(generator).__name__} {generator.get_config()}",
 )
+@pytest.mark.filterwarnings("ignore:Number of distinct clusters:sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("value", [0.0, 1e-8, LARGE])
 def test_generators_of_constant_latents_one_sample_and_one_class(generator, value):
     for num in (1, 40):

@@ -149,7 +149,9 @@ def _value_for(path, variable, array):
     dtype = np.dtype(tf.as_dtype(_dtype(variable)).as_numpy_dtype)
     # NumPy reads bfloat16 back as raw bytes.
     dtypes = (dtype, np.dtype((np.void, dtype.itemsize)))
-    if array is None or array.shape != tuple(variable.shape) or array.dtype not in dtypes:
+    # The stacks of some models leave their number of rows open.
+    shape = tf.TensorShape(variable.shape)
+    if array is None or not shape.is_compatible_with(array.shape) or array.dtype not in dtypes:
         raise DamagedFileError(f"{path} holds no value for {_describe(variable)}")
     return array.view(dtype)
 

@@ -114,3 +114,10 @@ def test_what_is_no_table_is_refused(tmp_path, content):
         read_metrics(tmp_path / "m.csv")
     with pytest.raises(UserError, match="missing"):
         read_metrics(tmp_path / "none.csv")
+
+
+def test_a_table_whose_last_number_may_be_cut_off_is_refused(tmp_path):
+    whole = write(tmp_path / "m.csv", 3)
+    (tmp_path / "m.csv").write_bytes(whole[:-2])
+    with pytest.raises(UserError, match="its last line is cut off"):
+        read_metrics(tmp_path / "m.csv")

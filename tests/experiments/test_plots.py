@@ -183,7 +183,7 @@ class TestFigures:
     def test_leaves_out_what_was_not_recorded(self, own_run):
         table = (own_run / "metrics.csv").read_text().splitlines()
         kept = [line for line in table if ",round," not in line and ",train," not in line]
-        (own_run / "metrics.csv").write_text("\n".join(kept))
+        (own_run / "metrics.csv").write_text("\n".join(kept) + "\n")
         nothing = dict.fromkeys(("reconstructions", "generated", "long_term_steps", "scores", "phase_starts"))
         edit_observations(own_run, **nothing)
         self.check(own_run, figures.draw_all(own_run), ["class_nll", "task_accuracy", "routing"])
