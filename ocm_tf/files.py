@@ -172,20 +172,43 @@ def load_arrays(path):
         UserError: if the file is missing or may not be read.
         DamagedFileError: if it is cut off or altered.
     """
+
+    def read(path):
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                check_array_header(archive, member)
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+
+    return read_archive(path, read)
+
+
+def read_archive(path, read):
+    """Reads a zip file, such as `.npz` or `.keras`, after a check of its checksums.
+
+    Args:
+        path: the file.
+        read: called with `path`; for example `keras.saving.load_model`.
+
+    Returns:
+        What `read` returns.
+
+    Raises:
+        UserError: if the file is missing or may not be read.
+        DamagedFileError: if it is cut off or altered, or `read` fails.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
-            for member in archive.infolist():
-                check_array_header(archive, member)
         if damaged is None:
-            with np.load(path, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
+            return read(path)
     except FileNotFoundError:
         raise UserError(f"{path} is missing") from None
     except PermissionError:
         raise UserError(f"{path} may not be read") from None
     except Exception as error:  # Altered bytes make zipfile and NumPy raise almost anything.
-        raise DamagedFileError(f"{path} is damaged or no .npz file ({error})") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DamagedFileError(f"{path} is damaged or no {Path(path).suffix} file ({reason})") from error
     raise DamagedFileError(f"{path} is damaged: the checksum of {damaged} is wrong")
 
 

@@ -13,3 +13,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # The first example of a test may compile a graph, which takes longer than any deadline.
 settings.register_profile("tensorflow", deadline=None, max_examples=40)
 settings.load_profile("tensorflow")
+
+
+def pytest_configure(config):
+    path = os.environ.get("OCM_TF_FAULTS")
+    if path and not hasattr(config, "workerinput"):
+        from tests.fault_table import FaultTable
+
+        config.pluginmanager.register(FaultTable(path))
+
+
+def pytest_runtest_setup(item):
+    # Properties of a test come back from the processes of pytest-xdist, marks do not.
+    for mark in item.iter_markers("fault"):
+        item.user_properties.append(("fault", [*mark.args, mark.kwargs.get("times", 1)]))

@@ -12,7 +12,6 @@ from keras.src.random.seed_generator import global_seed_generator
 
 from ocm_tf.callbacks.interruption import Interrupted, SignalWatcher
 from ocm_tf.callbacks.training_state import restore_state, save_state
-from ocm_tf.errors import UserError
 from ocm_tf.files import DamagedFileError
 from ocm_tf.types import Logs, PathLike
 
@@ -70,7 +69,8 @@ class Checkpoint(keras.callbacks.Callback):
             position: number of batches done; 0 if there is no checkpoint.
 
         Raises:
-            UserError: if all checkpoints are damaged or were made by another configuration.
+            UserError: if the checkpoint was made by another configuration.
+            DamagedFileError: if all checkpoints are damaged.
         """
         self.set_model(model)
         about = self._restore_newest_whole()
@@ -107,7 +107,7 @@ class Checkpoint(keras.callbacks.Callback):
                 os.replace(path, self._newest)
             return about
         if damages:
-            raise UserError(f"no checkpoint is whole, so --overwrite must start anew: {'; '.join(damages)}")
+            raise DamagedFileError(f"no checkpoint is whole, so --overwrite must start anew: {'; '.join(damages)}")
         return None
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -10,12 +14,14 @@ import keras
 from ocm_tf.callbacks.checkpoint import Checkpoint
 from ocm_tf.callbacks.interruption import Interrupted
 from ocm_tf.errors import UserError
-from ocm_tf.files import read_json, write_atomically, write_json
+from ocm_tf.files import DamagedFileError, read_archive, read_json, write_atomically, write_json
 from ocm_tf.models.loading import load
-from ocm_tf.types import Logs
+from ocm_tf.types import Logs, PathLike
 
 if TYPE_CHECKING:
     from ocm_tf.models.continual_classifier import ContinualClassifier
+
+logger = logging.getLogger("ocm_tf")
 
 
 class ExperienceCheckpoint(Checkpoint):
@@ -32,8 +38,9 @@ class ExperienceCheckpoint(Checkpoint):
 
     Within the `with` block a signal leaves `fit` at the end of the step, by `Interrupted`.
 
-    The directory holds `experience-<i>.keras` and `experience.json` of the experience learned last, then
-    `state-<i>.npz` of the one at hand and the one before it, `state-<i>.previous.npz`.
+    The directory holds `experience-<i>.keras` and `experience.json` of the experience learned last, the same of the one
+    before it (`experience.previous.json`), then `state-<i>.npz` of the one at hand and the state before it,
+    `state-<i>.previous.npz`. Where the newest of these is damaged, a run goes on from the one before it.
 
     Args:
         directory: where the files go; made when first needed.
@@ -45,6 +52,12 @@ class ExperienceCheckpoint(Checkpoint):
         position: Keras steps done, over all experiences.
     """
 
+    def __init__(self, directory: PathLike, stateful: Sequence[Any] = (), every_seconds: float = 30.0) -> None:
+        super().__init__(directory, stateful, every_seconds)
+        self._about = self.directory / "experience.json"
+        self._about_before = self.directory / "experience.previous.json"
+        self._states_of_begin: list[Any] | None = None
+
     def load(self) -> keras.Model | None:
         """Loads the model as it was after the experience learned last.
 
@@ -54,24 +67,49 @@ class ExperienceCheckpoint(Checkpoint):
             model: the compiled model, or None if there is none.
 
         Raises:
-            UserError: if a file is damaged.
+            DamagedFileError: if the files of the last two experiences are damaged.
         """
-        about_path = self.directory / "experience.json"
-        if not about_path.exists():
-            return None
+        damages = []
+        for about_path in filter(Path.exists, (self._about, self._about_before)):
+            try:
+                about, model = self._read(about_path)
+            except DamagedFileError as damage:
+                damages.append(str(damage))
+                continue
+            if damages:
+                logger.warning("%s; going on from the experience before it", damages[0])
+                os.replace(about_path, self._about)
+                # They are of an experience that the model has yet to reach again.
+                self._remove_states()
+            return self._take_up(about, model)
+        if damages:
+            raise DamagedFileError(f"no experience is whole, so --overwrite must start anew: {'; '.join(damages)}")
+        return None
+
+    def _read(self, about_path):
         try:
             about = _checked(read_json(about_path))
-            model = load(self._model_path(about["experience"]))
-            self._name_files(about["experience"] + 1)
-            # A state within the next experience is newer; what it holds, such as rows of a table, must not be cut off.
-            if not self._newest.exists() and not self._previous.exists():
-                for item, state in zip(self._with_state(), about["states"], strict=True):
-                    item.set_state(state)
-        # Each item fails in its own way on a state that is none.
-        except (UserError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            raise UserError(f"{about_path} or its model is damaged, --overwrite starts anew: {error}") from error
-        self.position = about["position"]
+            return about, read_archive(self._model_path(about["experience"]), load)
+        except UserError as error:
+            raise DamagedFileError(f"{about_path} or its model is damaged ({error})") from error
+
+    def _take_up(self, about, model):
+        self._name_files(about["experience"] + 1)
+        self.position, self._states_of_begin = about["position"], about["states"]
+        # A state within the next experience is newer; what it holds, such as rows of a table, must not be cut off.
+        if not self._newest.exists() and not self._previous.exists():
+            self._restore_begin()
         return model
+
+    def _restore_begin(self):
+        try:
+            for item, state in zip(self._with_state(), self._states_of_begin, strict=True):
+                item.set_state(state)
+        # Each item fails in its own way on a state that is none.
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise DamagedFileError(
+                f"{self._about} holds a state that is none, --overwrite starts anew: {error}"
+            ) from error
 
     def resume(self, model: ContinualClassifier) -> int:
         """Puts back the state within the experience at hand, if one was saved.
@@ -83,11 +121,23 @@ class ExperienceCheckpoint(Checkpoint):
             Number of epochs done.
 
         Raises:
-            UserError: if all states are damaged or were made by another configuration.
+            UserError: if the state was made by another configuration.
+            DamagedFileError: if all states of the first experience are damaged.
         """
         self.extra = {}
-        self.restore(model)
+        try:
+            self.restore(model)
+        except DamagedFileError:
+            if self._states_of_begin is None:
+                raise
+            logger.warning("no state within this experience is whole; beginning it anew")
+            self._restore_begin()
+            self._remove_states()
         return self.extra.get("num_epochs", 0)
+
+    def _remove_states(self):
+        for path in self.directory.glob("state-*.npz"):
+            path.unlink()
 
     def on_experience_begin(self, experience: Any) -> None:
         self._name_files(self.model.experience_index)
@@ -122,8 +172,11 @@ class ExperienceCheckpoint(Checkpoint):
         write_atomically(self._model_path(index), self.model.save)
         states = [item.get_state() for item in self._with_state()]
         about = {"experience": index, "position": self.position, "states": states}
-        write_json(self.directory / "experience.json", about)
-        for path in (self._newest, self._previous, self._model_path(index - 1)):
+        if self._about.exists():
+            os.replace(self._about, self._about_before)
+        write_json(self._about, about)
+        self._states_of_begin = states
+        for path in (self._newest, self._previous, self._model_path(index - 2)):
             path.unlink(missing_ok=True)
 
     def _name_files(self, index):

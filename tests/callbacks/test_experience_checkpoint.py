@@ -1,6 +1,8 @@
 """Checks that a run of experiences goes on from a checkpoint as if it had never stopped."""
 
 import json
+import logging
+import shutil
 import signal
 
 import keras
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from ocm_tf.callbacks import BestState, ExperienceCheckpoint, Interrupted
-from ocm_tf.errors import UserError
+from ocm_tf.files import DamagedFileError
 from ocm_tf.models import EWC, GenerativeLatentReplay, LatentReplay
 from tests.models.tiny_experiences import EXPERIENCES, make_classifier, make_parts
 from tests.tiny import optimizer_values
@@ -80,17 +82,93 @@ def test_a_run_stopped_within_an_experience_ends_as_one_never_stopped(kind, wher
     assert best_resumed.accuracies == best_state.accuracies and len(best_state.accuracies) == EPOCHS + 1
 
 
-def test_files_are_of_the_experience_learned_last(tmp_path):
-    learn("ewc", tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"experience-1.keras", "experience.json"}
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """The files after two experiences, learned without a stop, and the weights."""
+    directory = tmp_path_factory.mktemp("learned")
+    return directory, learn("ewc", directory)[0].get_weights()
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The files of a run stopped behind the second epoch of the second experience."""
+    directory = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(Interrupted):
+        learn("ewc", directory, StopAt(1, 1))
+    return directory
+
+
+def warnings_of(caplog):
+    """Returns the lines this library has logged; TensorFlow has its own to say about models made one after another."""
+    return [record.message for record in caplog.records if record.name == "ocm_tf"]
+
+
+def cut_off(path):
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def test_files_are_of_the_last_two_experiences(learned):
+    tmp_path, _ = learned
+    models = {"experience-0.keras", "experience-1.keras"}
+    assert {path.name for path in tmp_path.iterdir()} == {*models, "experience.json", "experience.previous.json"}
     about = json.loads((tmp_path / "experience.json").read_text())
     # A Keras step holds a whole epoch of these.
     assert about["experience"] == 1 and about["position"] == 2 * EPOCHS
     checkpoint = ExperienceCheckpoint(tmp_path, [BestState()])
     assert checkpoint.load().experience_index == 2 and checkpoint.position == 2 * EPOCHS
-    (tmp_path / "experience-1.keras").write_bytes(b"cut off")
-    with pytest.raises(UserError, match="is damaged, --overwrite starts anew"):
-        checkpoint.load()
+
+
+@pytest.mark.fault("damaged model of the last experience", "file cut off, a bit flipped, note half written")
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [("experience-1.keras", cut_off), ("experience-1.keras", flip_a_bit), ("experience.json", cut_off)],
+)
+def test_falls_back_on_the_experience_before(name, damage, learned, tmp_path, caplog):
+    shutil.copytree(learned[0], tmp_path, dirs_exist_ok=True)
+    (tmp_path / "state-2.npz").write_bytes(b"of an experience still to come")
+    damage(tmp_path / name)
+    with caplog.at_level(logging.WARNING, "ocm_tf"):
+        resumed, best_state = learn("ewc", tmp_path)
+    (message,) = warnings_of(caplog)
+    assert name in message and message.endswith("; going on from the experience before it")
+    assert not (tmp_path / "state-2.npz").exists()
+    assert resumed.experience_index == NUM_EXPERIENCES and len(best_state.accuracies) == EPOCHS + 1
+    for ours, theirs in zip(resumed.get_weights(), learned[1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.fault("damaged states within an experience", "newest cut off, then the one before it too")
+@pytest.mark.parametrize(("names", "line"), [
+    (("state-1.npz",), "going on from the checkpoint before it"),
+    (("state-1.npz", "state-1.previous.npz"), "no state within this experience is whole; beginning it anew"),
+])  # fmt: skip
+def test_falls_back_on_older_states_of_an_experience(names, line, learned, stopped, tmp_path, caplog):
+    shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
+    for name in names:
+        cut_off(tmp_path / name)
+    with caplog.at_level(logging.WARNING, "ocm_tf"):
+        resumed, _ = learn("ewc", tmp_path)
+    assert [line in message for message in warnings_of(caplog)] == [True]
+    for ours, theirs in zip(resumed.get_weights(), learned[1], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_gives_up_if_nothing_is_whole(learned, tmp_path):
+    shutil.copytree(learned[0], tmp_path, dirs_exist_ok=True)
+    for path in tmp_path.glob("experience-*.keras"):
+        cut_off(path)
+    with pytest.raises(DamagedFileError, match=r"no experience is whole, so --overwrite .*-1\.keras.*-0\.keras"):
+        ExperienceCheckpoint(tmp_path, [BestState()]).load()
+    (tmp_path / "started").mkdir()
+    (tmp_path / "started" / "state-0.npz").write_bytes(b"half")
+    with pytest.raises(DamagedFileError, match="no checkpoint is whole"):
+        learn("ewc", tmp_path / "started")
 
 
 def test_without_files_there_is_no_model(tmp_path):
