@@ -12,6 +12,7 @@ from ocm_tf.data.dataset_spec import DatasetSpec
 from ocm_tf.data.file_source import MAX_TOTAL_BYTES, FileSource
 from ocm_tf.data.split import Split
 from ocm_tf.errors import UserError
+from ocm_tf.free_memory import require_memory
 
 # A side longer than this is a mistake here, or an image made to exhaust memory.
 MAX_SIDE = 4096
@@ -139,6 +140,8 @@ def _decode_all(files, names, channels):
     height, width, found_channels = first.shape
     if len(names) * first.size > MAX_TOTAL_BYTES:
         raise UserError(f"{files.title}: {len(names)} images of {height}x{width} need too much memory to load")
+    num_bytes = height * width * (channels or found_channels)
+    require_memory(len(names) * num_bytes, f"loading {files.title}, {len(names):,} images x {num_bytes:,} bytes,")
     images = np.empty((len(names), height, width, channels or found_channels), np.uint8)
     for i, name in enumerate(names):
         image = decode_image(files.read(name), f"{files.title}:{name}", channels)

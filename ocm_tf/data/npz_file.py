@@ -12,6 +12,7 @@ from ocm_tf.data.dataset_spec import DatasetSpec
 from ocm_tf.data.split import Split
 from ocm_tf.errors import UserError
 from ocm_tf.files import check_array_header
+from ocm_tf.free_memory import require_memory
 
 # The names this package asks for, and those of the files that Keras distributes.
 _KEYS = {
@@ -69,9 +70,10 @@ def _load_arrays(path):
     wanted = {key for choices in _KEYS.values() for keys in choices for key in keys}
     try:
         with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                if member.filename.removesuffix(".npy") in wanted:
-                    check_array_header(archive, member)
+            members = [member for member in archive.infolist() if member.filename.removesuffix(".npy") in wanted]
+            for member in members:
+                check_array_header(archive, member)
+        require_memory(sum(member.file_size for member in members), f"loading {path}")
         with np.load(path, allow_pickle=False) as loaded:
             return {key: loaded[key] for key in loaded.files if key in wanted}
     except FileNotFoundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import MutableMapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ocm_tf.free_memory import require_memory
 from ocm_tf.memory.selection import reservoir_slots
 from ocm_tf.types import Array, ArrayLike
 
@@ -48,6 +50,9 @@ class SampleBuffer(keras.layers.Layer):
         sample_dtype: dtype of the images; `"uint8"` takes a quarter of the room of floats.
         spare_rows: rows beyond the capacity, for a subclass that lets a batch overfill it.
         **kwargs: as for `keras.layers.Layer`.
+
+    Raises:
+        UserError: if it takes more memory than is free.
     """
 
     def __init__(
@@ -63,6 +68,9 @@ class SampleBuffer(keras.layers.Layer):
             raise ValueError(f"capacity must be at least 1, got {capacity}.")
         self.capacity, self.sample_shape, self.sample_dtype = capacity, tuple(sample_shape), sample_dtype
         self.spare_rows, self.num_rows = spare_rows, capacity + spare_rows
+        # The image, its label and its position.
+        row_bytes = math.prod(self.sample_shape) * np.dtype(sample_dtype).itemsize + 16
+        require_memory(self.num_rows * row_bytes, f"a memory of {self.num_rows:,} samples x {row_bytes:,} bytes")
 
         def weight(name, shape, dtype):
             return self.add_weight(name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False)

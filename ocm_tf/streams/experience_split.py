@@ -1,11 +1,13 @@
 """Images and labels of one part of an experience, made when they are asked for."""
 
+import math
 import weakref
 from collections.abc import Callable
 
 import numpy as np
 
 from ocm_tf.data import Split
+from ocm_tf.free_memory import require_memory
 from ocm_tf.types import ArrayLike
 
 
@@ -64,7 +66,11 @@ class ExperienceSplit:
 
     @property
     def images(self) -> np.ndarray:
-        """uint8 array of shape `(n, height, width, channels)`, the same one as long as it is held anywhere."""
+        """uint8 array of shape `(n, height, width, channels)`, the same one as long as it is held anywhere.
+
+        Raises:
+            UserError: if they take more memory than is free.
+        """
         images = None if self._made is None else self._made()
         if images is None:
             images = self._make()
@@ -72,6 +78,10 @@ class ExperienceSplit:
         return images
 
     def _make(self):
+        if self._rows is not None or self._transform is not None:
+            num_bytes = math.prod(self.image_shape)
+            arithmetic = f"an experience of {len(self):,} images x {num_bytes:,} bytes"
+            require_memory(len(self) * num_bytes, arithmetic)
         images = self._source if self._rows is None else self._source[self._rows]
         if self._transform is None:
             return images

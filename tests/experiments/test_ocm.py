@@ -457,6 +457,10 @@ MISTAKES = {
         ["--set", "train_per_class=1", "--output", "{new}"],
         r"The stream has 10 images, fewer than one batch of 16",
     ),
+    "memory larger than the machine's": (
+        ["--set", "short_term_capacity=1000000000000", "--output", "{new}"],
+        r"a memory of 1,000,000,000,\d{3} samples x 80 bytes needs 80,000,000,\d{3},\d{3} bytes .* are free",
+    ),
     "number below one": (["--set", "eval_samples=0"], r"eval_samples must be at least 1, got 0"),
     "settings that exclude each other": (
         ["--set", "objective=iwae", "kl=analytic", "--output", "{new}"],
