@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import re
@@ -117,9 +118,8 @@ def _example_source(dataset, entry):
 
 
 def _write_tfds(source, entry, form, unfinished):
-    tfds = import_tfds()
-    import_tensorflow()
-    with quiet_tfds(tfds):
+    tfds, tf = import_tfds(), import_tensorflow()
+    with quiet_tfds(tfds), _reporting_full_disk(tf):
         tfds.dataset_builders.store_as_tfds_dataset(
             name=form.folder,
             version=form.version,
@@ -131,6 +131,18 @@ def _write_tfds(source, entry, form, unfinished):
             disable_shuffling=source.keep_order,
         )
     return unfinished / form.folder / form.version
+
+
+@contextlib.contextmanager
+def _reporting_full_disk(tf):
+    """Turns what TensorFlow's file system raises, alone or wrapped by TFDS, into an `OSError`."""
+    try:
+        yield
+    except (tf.errors.OpError, RuntimeError) as error:
+        cause = error if isinstance(error, tf.errors.OpError) else error.__cause__
+        if not isinstance(cause, tf.errors.OpError):
+            raise
+        raise OSError(cause.message) from error
 
 
 class _Examples:
