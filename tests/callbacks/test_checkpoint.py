@@ -6,7 +6,6 @@ import logging
 import os
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from ocm_tf.callbacks.training_state import restore_state, save_state, state_var
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.metrics_table import read_metrics
 from ocm_tf.files import DamagedFileError, load_arrays
+from tests.killed_runs import ScriptRun, finish, run_through_stops
 
 SCRIPT = Path(__file__).with_name("stream_run.py")
 _spec = importlib.util.spec_from_file_location("stream_run", SCRIPT)
@@ -320,32 +320,23 @@ def test_counts_batches_over_several_fits_and_keeps_extra_values(tmp_path):
     assert again.position == 7
 
 
+@pytest.mark.fault("killed: a run of a few steps", "SIGKILL at a random moment, resumed")
+def test_resumes_bit_for_bit_after_sigkill(tmp_path, straight):
+    path, run = tmp_path / "killed", ScriptRun("stream_run", ("pause=0.05",), "small", "tests/callbacks")
+    run_through_stops(run, path, [signal.SIGKILL], span=0.5)
+    stream_run.run(arguments(path, "--resume", "--set", "pause=0.05"))
+    assert_same_run(path, straight)
+
+
 @pytest.mark.slow
+@pytest.mark.fault("killed: a run of many steps", "SIGKILL at a random moment, resumed", times=2)
+@pytest.mark.fault("interrupted: a run of many steps", "SIGTERM or SIGINT at a random moment, resumed")
 def test_resumes_bit_for_bit_after_sigkill_and_signals(tmp_path):
     """Kills real processes at random moments, interrupts others, and lets the last one finish."""
-    flags = ["--set", "num_batches=60"]
-    stream_run.run(arguments(tmp_path / "straight", *flags))
-    path, rng = tmp_path / "killed", random.Random()
-    stops = [signal.SIGKILL, signal.SIGKILL, rng.choice([signal.SIGINT, signal.SIGTERM])]
-    for index, number in enumerate([*stops, None]):
-        command = [sys.executable, str(SCRIPT), *flags, "--output", str(path), "--quiet"]
-        command += ["--checkpoint-seconds", "0.05"] + ["--resume"] * (index > 0)
-        command += ["--set", "pause=0.05"]
-        environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-        if number is not None:
-            deadline = time.monotonic() + 60
-            checkpoint = path / "checkpoint" / "state.npz"
-            before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-            while not (checkpoint.exists() and checkpoint.stat().st_mtime_ns > before):
-                assert process.poll() is None and time.monotonic() < deadline
-                time.sleep(0.01)
-            time.sleep(rng.uniform(0, 0.3))
-            process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
-        if number in (signal.SIGINT, signal.SIGTERM):
-            assert process.returncode == 128 + number, errors
-            assert "resume with: python " in errors.splitlines()[-1] and errors.endswith(" --resume\n")
-        else:
-            assert process.returncode == (0 if number is None else -number), errors
+    stream_run.run(arguments(tmp_path / "straight", "--set", "num_batches=60"))
+    path, settings = tmp_path / "killed", ("num_batches=60", "pause=0.05")
+    run = ScriptRun("stream_run", settings, "small", "tests/callbacks")
+    run_through_stops(run, path, [signal.SIGKILL, signal.SIGKILL, None], span=1, every_seconds=0.05)
+    status, errors = finish(run.command(path, "--resume"))
+    assert status == 0, errors
     assert_same_run(path, tmp_path / "straight")

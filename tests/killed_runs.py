@@ -1,0 +1,186 @@
+"""Short runs of the scripts in processes of their own, stopped at random and compared with runs never stopped."""
+
+import dataclasses
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+# What a busy machine may take for a process to start, or a run to end.
+PATIENCE_SECONDS = 900
+# A run may end before the signal reaches it. Outside of training SIGTERM ends a process as the system does.
+STATUSES = {
+    signal.SIGKILL: (-signal.SIGKILL, 0),
+    signal.SIGTERM: (143, -signal.SIGTERM, 0),
+    signal.SIGINT: (130, 0),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ScriptRun:
+    """A short run of a script.
+
+    Attributes:
+        script: name of the script.
+        settings: values for `--set`.
+        preset: its preset.
+        directory: where the script is, from the root of the repository.
+    """
+
+    script: str
+    settings: tuple[str, ...]
+    preset: str = "tiny"
+    directory: str = "scripts"
+
+    def command(self, output, *flags):
+        """Returns the command that makes the run in the directory `output`."""
+        script = ROOT / self.directory / f"{self.script}.py"
+        shared = ["--preset", self.preset, "--quiet", "--threads", "1", "--output", output]
+        return [sys.executable, *map(str, (script, *shared, *flags, "--set", *self.settings))]
+
+
+def start(command, **options):
+    """Starts a process that finds this package and writes what it says to pipes."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, env=environment, **pipes, **options)
+
+
+def finish(command, **options):
+    """Runs a process to its end; returns its exit status and what it wrote to standard error."""
+    process = start(command, **options)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    return process.returncode, errors
+
+
+def newest_change(directory):
+    """Returns the time of the newest change among the files of a directory, in nanoseconds; 0 if there are none."""
+    times = [0]
+    for path in Path(directory).glob("*"):
+        try:
+            times.append(path.stat().st_mtime_ns)
+        except FileNotFoundError:  # renamed meanwhile
+            continue
+    return max(times)
+
+
+def wait_until(condition, process):
+    """Waits until a condition holds or the process has ended."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline, f"{process.args} does not go on"
+        time.sleep(0.005)
+
+
+def stop_at_random(run, output, number, rng, span, every_seconds=0):
+    """Starts a run, or resumes it, and sends it a signal at a random moment.
+
+    Args:
+        run: `ScriptRun`.
+        output: its run directory.
+        number: the signal.
+        rng: `random.Random`.
+        span: longest time to wait behind the first sign of life, in seconds. That sign is the opening of the run
+            directory, one time in four, else a new checkpoint.
+        every_seconds: time between two checkpoints.
+
+    Returns:
+        status: of the process.
+    """
+    watched = output if rng.random() < 0.25 else output / "checkpoint"
+    before = newest_change(watched)
+    process = start(run.command(output, "--checkpoint-seconds", every_seconds, "--resume"))
+    wait_until(lambda: newest_change(watched) > before, process)
+    moment = rng.uniform(0, span)
+    time.sleep(moment)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode in STATUSES[number], errors
+    if process.returncode in (130, 143):
+        assert errors.splitlines()[-1].startswith("interrupted") and errors.endswith(" --resume\n"), errors
+    assert "Traceback" not in errors, errors
+    print(f"{signal.Signals(number).name} {moment:.2f} s after {watched.name} changed: status {process.returncode}")
+    return process.returncode
+
+
+def run_through_stops(run, output, numbers, span, every_seconds=0):
+    """Makes a run that each of some signals stops at a random moment; prints what repeats the moments.
+
+    Args:
+        run: `ScriptRun`.
+        output: its run directory.
+        numbers: the signals, one for each stop; None stands for SIGTERM or SIGINT.
+        span: how long the run takes when it is not stopped, in seconds.
+        every_seconds: time between two checkpoints.
+    """
+    seed = int(os.environ.get("OCM_TF_FAULT_SEED", random.SystemRandom().randrange(2**32)))
+    print(f"OCM_TF_FAULT_SEED={seed}")
+    rng, span = random.Random(seed), span / len(numbers)
+    for number in numbers:
+        chosen = number or rng.choice([signal.SIGTERM, signal.SIGINT])
+        while stop_at_random(run, output, chosen, rng, span, every_seconds) == 0 or is_finished(output):
+            print("the signal came too late: from the start, and sooner")
+            shutil.rmtree(output)
+            span /= 2
+
+
+def span_of(output):
+    """Returns how long a finished run took between the opening of its directory and its results, in seconds."""
+    began, ended = ((output / name).stat().st_mtime for name in ("config.json", "results.json"))
+    return ended - began
+
+
+def is_finished(output):
+    return (output / "results.json").exists()
+
+
+def assert_same_run(output, expected):
+    """Checks that two run directories hold the same numbers, weights and observations, bit for bit, but for times."""
+    ours, theirs = (json.loads((path / "results.json").read_text(encoding="utf-8")) for path in (output, expected))
+    for results in (ours, theirs):
+        del results["wall_seconds"]
+        results["metrics"] = {name: value for name, value in results["metrics"].items() if "seconds" not in name}
+    assert ours == theirs
+    ours, theirs = ((path / "metrics.csv").read_text(encoding="utf-8").splitlines() for path in (output, expected))
+    assert [row for row in ours if "seconds" not in row] == [row for row in theirs if "seconds" not in row]
+    for arrays_of in (weights_of, observations_of):
+        ours, theirs = arrays_of(output), arrays_of(expected)
+        assert ours.keys() == theirs.keys()
+        for name, array in theirs.items():
+            np.testing.assert_array_equal(ours[name], array, err_msg=name)
+
+
+def weights_of(output):
+    """Returns all arrays of a saved model by their path: weights, memories, states of the optimizers."""
+    arrays = {}
+
+    def take(name, item):
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item[()]
+
+    with zipfile.ZipFile(output / "model.keras") as archive:
+        content = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(content) as file:
+        file.visititems(take)
+    assert arrays
+    return arrays
+
+
+def observations_of(output):
+    """Returns the arrays of `observations.npz`, where a run leaves such a file."""
+    path = output / "observations.npz"
+    if not path.exists():
+        return {}
+    with np.load(path) as stored:
+        return {name: stored[name] for name in stored.files if "seconds" not in name}
