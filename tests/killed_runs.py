@@ -50,6 +50,38 @@ class ScriptRun:
         return [sys.executable, *map(str, (script, *shared, *flags, "--set", *self.settings))]
 
 
+# The settings make each of them a matter of seconds, and yet let all that has a state happen.
+OCM = ("train_per_class=40", "test_per_class=10", "epochs_per_batch=1", "hidden_units=12", "latent_dim=2",
+       "eval_samples=5", "expansion_samples=5", "expansion_threshold=1.5")  # fmt: skip
+CLASSIFICATION = ("train_per_class=20", "test_per_class=10", "steps_per_batch=1", "hidden_units=8", "latent_dim=2",
+                  "classifier_units=8", "eval_samples=2", "expansion_samples=2", "expansion_threshold=0.5",
+                  "short_term_capacity=20", "memory_budget=60", "max_components=3")  # fmt: skip
+DEMC = ("train_per_class=20", "test_per_class=10", "steps_per_batch=1", "width=0.1", "latent_dim=2", "batch_size=8",
+        "minibatch_size=8", "temporary_capacity=24", "cluster_size=6", "max_clusters=4",
+        "calibration=auto")  # fmt: skip
+TFDSVIT = ("train_per_class=20", "test_per_class=10", "steps_per_batch=1", "embed_dim=4", "head_dim=3", "head_units=6",
+           "vae_units=6", "latent_dim=2", "memory_capacity=16", "block_size=8", "threshold_scale=0.57")  # fmt: skip
+GLR = ("num_experiences=3", "num_train=120", "num_test=50", "epochs=4", "margin=0", "buffer_size=40", "batch_size=16",
+       "patience=4", "learning_rate=0.2")  # fmt: skip
+MNEMONICS = ("train_per_class=6", "test_per_class=4", "epochs=3", "milestones=2", "outer_steps=2", "inner_steps=2",
+             "batch_size=16", "base_classes=4", "classes_per_phase=6", "minibatches_per_step=1")  # fmt: skip
+
+RUNS = {
+    "ocm, single": ScriptRun("ocm_split_mnist", (*OCM, "dynamic=false")),
+    "ocm, dynamic": ScriptRun("ocm_split_mnist", OCM),
+    "ocm classification": ScriptRun("ocm_classification", CLASSIFICATION),
+    "demc": ScriptRun("demc_split_mnist", DEMC),
+    "tfdsvit": ScriptRun("tfdsvit_split_mnist", TFDSVIT),
+    "glr, drawn in every step": ScriptRun("glr_rotated_mnist", (*GLR, "sampling=per_batch")),
+    "glr, latent replay": ScriptRun("glr_rotated_mnist", (*GLR, "method=latent_replay", "collect=first_epoch")),
+    "glr, replay": ScriptRun("glr_rotated_mnist", (*GLR, "method=replay")),
+    "glr, ewc": ScriptRun("glr_rotated_mnist", (*GLR, "method=ewc")),
+    "mnemonics, trained exemplars": ScriptRun("mnemonics_cifar100", (*MNEMONICS, "exemplars=mnemonics")),
+    "mnemonics, lucir": ScriptRun("mnemonics_cifar100", (*MNEMONICS, "exemplars=herding", "method=lucir")),
+    "mnemonics, bic": ScriptRun("mnemonics_cifar100", (*MNEMONICS, "exemplars=herding", "method=bic")),
+}
+
+
 def start(command, **options):
     """Starts a process that finds this package and writes what it says to pipes."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -16,8 +16,7 @@ from ocm_tf.data.storage import write_dataset
 from ocm_tf.data.unfinished import PREFIX
 from ocm_tf.errors import UserError
 from ocm_tf.files import write_atomically
-from tests.faults.test_killed_runs import RUNS
-from tests.killed_runs import assert_same_run, finish, newest_change, start, wait_until
+from tests.killed_runs import RUNS, assert_same_run, finish, newest_change, start, wait_until
 
 RUN = RUNS["ocm, dynamic"]
 

@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from tests.faults.test_killed_runs import RUNS
-from tests.killed_runs import PATIENCE_SECONDS, ROOT, assert_same_run, finish, start, wait_until
+from tests.killed_runs import PATIENCE_SECONDS, ROOT, RUNS, assert_same_run, finish, start, wait_until
 
 RUN = RUNS["ocm, dynamic"]
 
