@@ -323,7 +323,7 @@ def test_counts_batches_over_several_fits_and_keeps_extra_values(tmp_path):
 @pytest.mark.fault("killed: a run of a few steps", "SIGKILL at a random moment, resumed")
 def test_resumes_bit_for_bit_after_sigkill(tmp_path, straight):
     path, run = tmp_path / "killed", ScriptRun("stream_run", ("pause=0.05",), "small", "tests/callbacks")
-    run_through_stops(run, path, [signal.SIGKILL], span=0.5)
+    run_through_stops(run, path, [signal.SIGKILL])
     stream_run.run(arguments(path, "--resume", "--set", "pause=0.05"))
     assert_same_run(path, straight)
 
@@ -336,7 +336,7 @@ def test_resumes_bit_for_bit_after_sigkill_and_signals(tmp_path):
     stream_run.run(arguments(tmp_path / "straight", "--set", "num_batches=60"))
     path, settings = tmp_path / "killed", ("num_batches=60", "pause=0.05")
     run = ScriptRun("stream_run", settings, "small", "tests/callbacks")
-    run_through_stops(run, path, [signal.SIGKILL, signal.SIGKILL, None], span=1, every_seconds=0.05)
+    run_through_stops(run, path, [signal.SIGKILL, signal.SIGKILL, None], every_seconds=0.05)
     status, errors = finish(run.command(path, "--resume"))
     assert status == 0, errors
     assert_same_run(path, tmp_path / "straight")

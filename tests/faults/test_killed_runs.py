@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tests.killed_runs import RUNS, assert_same_run, finish, run_through_stops, span_of
+from tests.killed_runs import RUNS, assert_same_run, finish, run_through_stops
 
 STOPS = [signal.SIGKILL, None, signal.SIGKILL]
 
@@ -19,7 +19,7 @@ def marked(name):
 @pytest.mark.parametrize("run", map(marked, RUNS))
 def test_a_run_that_is_stopped_and_resumed_ends_as_one_never_stopped(run, tmp_path, straight):
     output, expected = tmp_path / "stopped", straight(run)
-    run_through_stops(run, output, STOPS, span_of(expected))
+    run_through_stops(run, output, STOPS)
     status, errors = finish(run.command(output, "--resume"))
     assert status == 0, errors
     assert_same_run(output, expected)
