@@ -16,7 +16,7 @@ def marked(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("run", map(marked, RUNS))
+@pytest.mark.parametrize("run", [marked(name) for name in RUNS])
 def test_a_run_that_is_stopped_and_resumed_ends_as_one_never_stopped(run, tmp_path, straight):
     output, expected = tmp_path / "stopped", straight(run)
     run_through_stops(run, output, STOPS)
