@@ -1,4 +1,4 @@
-"""The commands and programs that README.md shows, and how the tests run each of them."""
+"""The commands and programs that the READMEs show, and how the tests run each of them."""
 
 import dataclasses
 import re
@@ -13,6 +13,7 @@ NOT_RUN = {
     "python3 -m venv .venv": "makes the environment that the tests themselves run in",
     ".venv/bin/pip install -e .": "installs from a package index",
     '.venv/bin/pip install -e ".[sweep]"': "installs from a package index",
+    '.venv/bin/pip install -e ".[tensorboard,wandb]"': "installs from a package index",
     '.venv/bin/pip install -e ".[test]"': "installs from a package index",
     f"{PYTHON} -m pytest -n 2 --dist loadfile": "would run the tests within a test",
 }
@@ -32,7 +33,7 @@ _SERIES = {"--compare", "--study", "--seeds"}
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """One command of the README.
+    """One command of a README.
 
     Attributes:
         text: the command as it stands there, on one line.
@@ -60,7 +61,7 @@ class Command:
         interpreter, *arguments = self.words
         is_script = bool(arguments) and (ROOT / arguments[0]).is_file()
         if interpreter != PYTHON or not (is_script or arguments[:2] == ["-m", "ocm_tf.data"]):
-            raise ValueError(f"no rule to test the command of README.md: {self.text}")
+            raise ValueError(f"no rule to test the command of a README: {self.text}")
         return arguments
 
     @property

@@ -1,4 +1,4 @@
-"""Checks that every command and program of README.md works: parsed in any case, run where it is not an installation."""
+"""Checks that every command and program of both READMEs works: parsed in any case, run unless it installs something."""
 
 import ast
 import configparser
@@ -15,7 +15,7 @@ import pytest
 from ocm_tf.data import is_prepared
 from tests.readme_commands import NOT_RUN, ROOT, SHORTER, Command, blocks_of, commands_of
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = "\n".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "results/README.md"))
 COMMANDS = commands_of(README)
 RUN = [command for command in COMMANDS if command.is_run]
 PROGRAMS = blocks_of(README, "python")
@@ -62,7 +62,7 @@ def test_only_what_is_not_quick_is_made_shorter():
 
 @pytest.mark.parametrize("text", ["make install", ".venv/bin/python scripts/gone.py", ".venv/bin/python -m pytest"])
 def test_a_command_without_a_rule_is_refused(text):
-    with pytest.raises(ValueError, match=r"no rule to test the command of README\.md"):
+    with pytest.raises(ValueError, match=r"no rule to test the command of a README"):
         Command(text).quick()
 
 
@@ -75,7 +75,7 @@ def test_every_command_has_a_rule():
 
 
 def test_installations_name_what_there_is():
-    extras = {extra for text in NOT_RUN for extra in re.findall(r"\.\[(\w+)\]", text)}
+    extras = {extra for text in NOT_RUN for names in re.findall(r"\.\[([\w,]+)\]", text) for extra in names.split(",")}
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     assert extras and extras <= set(setup["options.extras_require"])
@@ -130,7 +130,8 @@ def test_programs_import_what_there_is(program):
 def workspace(tmp_path_factory):
     """A copy of what the commands name, in which they run one after the other."""
     directory = tmp_path_factory.mktemp("clone")
-    shutil.copytree(ROOT / "scripts", directory / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("scripts", "results/gallery"):
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
     return directory
 
 
