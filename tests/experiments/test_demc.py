@@ -161,6 +161,7 @@ def test_the_saved_model_gives_the_results_and_its_clusters_are_of_the_stream(fi
     np.testing.assert_array_equal(held.images, stream.images_at(held.positions.numpy()))
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_and_resumed_ends_as_one_never_stopped(finished, tmp_path, monkeypatch):
     original = DEMCRecorder.on_train_batch_end
 

@@ -378,6 +378,7 @@ def test_observations_match_the_table(finished):
         assert all(image.tobytes() in known for image in grid[:count])
 
 
+@pytest.mark.slow
 def test_a_run_stopped_after_its_last_batch_is_resumed_to_the_same_files(finished, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt

@@ -308,6 +308,7 @@ def test_the_saved_model_gives_the_results_and_holds_true_labels(finished):
         np.testing.assert_array_equal(held.labels, stream.truth.labels[held.positions])
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_and_resumed_ends_as_one_never_stopped(finished, tmp_path, monkeypatch):
     original = OCMRecorder.on_train_batch_end
 

@@ -235,6 +235,7 @@ def test_a_run_tells_of_each_domain(finished):
         assert stored["domain_starts"].tolist() == [0, 25] and len(stored["class_names"]) == 20
 
 
+@pytest.mark.slow
 def test_a_run_over_two_domains_resumes_to_the_same_numbers(finished, tmp_path, monkeypatch):
     batches_seen = []
     record = ocm.OCMRecorder.on_train_batch_end

@@ -215,6 +215,7 @@ def test_the_saved_model_gives_the_results(finished):
     assert model.num_components == read_json(output / "results.json")["num_components"]
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_and_resumed_ends_as_one_never_stopped(finished, tmp_path, monkeypatch, capsys):
     whole, expected = finished
     after_batch = TFDSViTRecorder.on_train_batch_end
