@@ -125,19 +125,26 @@ def report(root):
     for run in runs:
         scripts[run.results["experiment"]].append(run)
     known = list(dict.fromkeys(table.script for table in tables))
-    papers = {table.script: table.paper for table in tables}
+    papers = {_family(table.script): table.paper for table in tables}
+    others = dict.fromkeys(map(_family, sorted(scripts)))
+    order = [*papers, *others]
     paper = None
-    for script in [*known, *sorted(set(scripts) - set(known))]:
+    # Studies, of which no table was published, follow the scripts of their paper.
+    for script in sorted([*known, *sorted(set(scripts) - set(known))], key=lambda name: order.index(_family(name))):
         of_script = [table for table in tables if table.script == script]
-        if papers.get(script, paper) != paper:
-            paper = papers[script]
-            lines += ["", f"## {paper}"]
+        if papers.get(_family(script)) != paper:
+            paper = papers.get(_family(script))
+            lines += ["", f"## {paper or 'Others'}"]
         lines += ["", f"### {script}"]
         for folder in dict.fromkeys(run.folder for run in scripts.get(script, ())):
             together = [run for run in scripts[script] if run.folder == folder]
             lines += ["", *_section(folder.relative_to(root), together, of_script)]
         lines += _not_run(of_script, scripts.get(script, []))
     return "\n".join(lines) + "\n"
+
+
+def _family(script):
+    return script.partition("_")[0]
 
 
 _PREFACE = (
@@ -202,13 +209,24 @@ def _paper_value(metric, label, run, published):
 
 
 def _not_run(tables, runs):
-    """Returns the lines that name the rows of the paper's tables of which there is no run."""
+    """Returns a table for each of the paper's tables with rows of which there is no run, with the paper's values."""
     lines = []
     for table in tables:
         made = {run.label for run in runs if run.results.get("dataset") == table.dataset}
-        missing = [label for label in table.rows if label not in made]
-        if missing:
-            lines += ["", f"{table.title}: not run here: {', '.join(missing)}."]
+        missing = {label: row for label, row in table.rows.items() if label not in made}
+        if not missing:
+            continue
+        metrics = [
+            name for name in dict.fromkeys(name for row in missing.values() for name in row) if name not in _LEFT_OUT
+        ]
+        heads = ["method", *(f"paper: {_UNITS.get(name, name.replace('_', ' '))}" for name in metrics), "here"]
+        lines += ["", f"{table.title}, rows not run here:", "", f"| {' | '.join(heads)} |"]
+        lines += ["|---|" + "---:|" * len(metrics) + "---|"]
+        for label, row in missing.items():
+            cells = [
+                "–" if name not in row else "not found" if row[name] is None else _number(row[name]) for name in metrics
+            ]
+            lines.append(f"| {' | '.join([label, *cells])} | not run |")
     return lines
 
 
