@@ -153,7 +153,7 @@ def test_generated_latents_hold_off_forgetting(tmp_path):
         for method in ("naive", "generative_latent_replay")
     )
     assert generative["average_accuracy"] > naive["average_accuracy"] + 5
-    assert generative["forgetting"] < naive["forgetting"] - 10
+    assert generative["forgetting"] < naive["forgetting"] - 5
 
 
 def test_a_pretrained_backbone_is_trained_once_and_frozen(tmp_path):
