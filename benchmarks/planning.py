@@ -111,7 +111,11 @@ def tables(lines):
         rows.append(f"| {label} | {50 * cost['core_hours']:,.1f} | {100 * cost['gpu_hours']:,.1f} |")
     constants = [
         f"{lines[name]['gflop_per_cpu_second']:.0f} GFLOP/s of a core in {what}"
-        for name, what in (("step_50", "a step of 50 draws"), ("step_1", "a step of one draw"), ("evaluation_1", "a bound"))
+        for name, what in (
+            ("step_50", "a step of 50 draws"),
+            ("step_1", "a step of one draw"),
+            ("evaluation_1", "a bound"),
+        )
     ]
     peaks = f"{lines['step_50']['ours']['peak_mb']:.0f} and {lines['step_1']['ours']['peak_mb']:.0f} MB"
     return "\n".join([*rows, "", f"Measured: {'; '.join(constants)}; the steps take {peaks} beyond the model."])
