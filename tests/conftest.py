@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -27,3 +28,13 @@ def pytest_runtest_setup(item):
     # Properties of a test come back from the processes of pytest-xdist, marks do not.
     for mark in item.iter_markers("fault"):
         item.user_properties.append(("fault", [*mark.args, mark.kwargs.get("times", 1)]))
+
+
+@pytest.fixture
+def eagerly():
+    """Runs compiled functions op by op, as tracing one takes longer than the few steps of a test."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

@@ -33,14 +33,6 @@ CONCRETE = [name for name in MODELS if name not in ABSTRACT]
 PHASED = ("IncrementalClassifier", "Mnemonics")
 
 
-@pytest.fixture
-def eagerly():
-    """Runs op by op, as tracing takes longer than the few steps of a test."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 @functools.cache
 def made(name):
     """Returns the example of a class, for tests that leave it as it is."""

@@ -147,13 +147,14 @@ def test_every_method_makes_a_whole_run_whose_model_predicts(method, tmp_path):
 
 @pytest.mark.slow
 def test_generated_latents_hold_off_forgetting(tmp_path):
-    settings = ["num_experiences=3", "num_train=1000", "num_test=200", "epochs=20", "buffer_size=1000", "batch_size=16"]
+    settings = ["num_experiences=3", "num_train=1000", "num_test=none", "epochs=20", "batch_size=16"]
+    settings += ["buffer_size=1000"]
     naive, generative = (
         run(tmp_path / method, settings=[*settings, f"method={method}"])
         for method in ("naive", "generative_latent_replay")
     )
     assert generative["average_accuracy"] > naive["average_accuracy"] + 5
-    assert generative["forgetting"] < naive["forgetting"] - 5
+    assert generative["forgetting"] < naive["forgetting"] - 10
 
 
 def test_a_pretrained_backbone_is_trained_once_and_frozen(tmp_path):
