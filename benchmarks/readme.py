@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+from lines import NOTES
 from table import component_line, markdown
 
 from ocm_tf.errors import UserError
@@ -29,7 +30,8 @@ def replaced_between(text, begin, end, content):
 
 def speed_section(results):
     """Returns the table and what else is told of it, in Markdown, from the content of the benchmark's JSON file."""
-    parts = [markdown(results["lines"])]
+    table = markdown(results["lines"])
+    parts = [table, *(note for note in NOTES if note.startswith("(") and note[:3] in table)]
     if "added_component" in results:
         parts.append(component_line(results["added_component"]))
     return "\n\n".join(parts)

@@ -255,6 +255,6 @@ CIFAR10_PRESETS = presets_of("cifar10", 1.2, paths="single")
 COSTS = {
     "tiny": "half a minute, the embedded 8x8 digits; for tests and a first look",
     "small": "a few minutes on one core, 5,500 real images shrunk to 16x16 and small networks",
-    "paper": "the whole stream and 300 minibatches a batch; a day and more on two cores, weeks for 32x32 in colour",
+    "paper": "the whole stream and 300 minibatches a batch; days on two cores, weeks for 32x32 in colour",
     "release": "the authors' code's values and rules where they differ; as long as paper",
 }
