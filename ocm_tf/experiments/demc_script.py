@@ -7,7 +7,7 @@ from ocm_tf.errors import UserError
 from ocm_tf.experiments.demc_config import COSTS, MEMORIES, PATHS, VARIANTS
 from ocm_tf.experiments.generation_comparison import draw_generation_comparison
 from ocm_tf.experiments.ocm_script import in_comparison, report, with_variant
-from ocm_tf.experiments.run_series import make_runs, varied
+from ocm_tf.experiments.run_series import make_compared
 from ocm_tf.experiments.settings import parse_arguments, parse_seed, unknown
 from ocm_tf.quiet import import_tensorflow
 
@@ -63,15 +63,8 @@ def compare(arguments, seeds, compared, say=print, order=None):
         paths: list of the table and the figure.
         failures: `{name of the run: message}`.
     """
-    planned = [
-        varied(arguments, f"{label}-seed{seed}", seed, {**changes, **arguments.changes})
-        for seed in seeds
-        for label, changes in compared.items()
-    ]
-    import_tensorflow(arguments.threads)
-    from ocm_tf.experiments.demc import run
-
-    failures = make_runs(planned, run, say)
+    settings = {label: {**changes, **arguments.changes} for label, changes in compared.items()}
+    failures = make_compared(arguments, seeds, settings, "ocm_tf.experiments.demc", say)
     paths, _ = draw_generation_comparison(arguments.output, list(order or compared))
     return paths, failures
 

@@ -9,7 +9,7 @@ from ocm_tf.experiments.glr_comparison import draw_comparison
 from ocm_tf.experiments.glr_config import COMPARED, METHODS
 from ocm_tf.experiments.glr_studies import DESCRIPTIONS, STUDIES
 from ocm_tf.experiments.ocm_script import in_comparison, report, with_variant
-from ocm_tf.experiments.run_series import make_runs, report_failures, varied
+from ocm_tf.experiments.run_series import make_compared, report_failures
 from ocm_tf.experiments.settings import parse_arguments, parse_seed, unknown
 from ocm_tf.quiet import import_tensorflow
 
@@ -97,15 +97,8 @@ def compare(arguments, seeds, compared, say=print, order=None):
         paths: list of the table and the figures.
         failures: `{name of the run: message}`.
     """
-    planned = [
-        varied(arguments, f"{label}-seed{seed}", seed, changes) for seed in seeds for label, changes in compared.items()
-    ]
-    # TensorFlow takes seconds to import; settings that do not fit together should not.
-    import_tensorflow(arguments.threads)
-    from ocm_tf.experiments.glr import run
-
-    failures = make_runs(planned, run, say)
-    if len(failures) == len(planned):
+    failures = make_compared(arguments, seeds, compared, "ocm_tf.experiments.glr", say)
+    if len(failures) == len(seeds) * len(compared):
         report_failures(failures)
         raise UserError("no run could be made")
     paths, _ = draw_comparison(arguments.output, list(compared if order is None else order))

@@ -6,7 +6,7 @@ from ocm_tf.errors import UserError
 from ocm_tf.experiments.mnemonics_comparison import draw_incremental_comparison
 from ocm_tf.experiments.mnemonics_config import COMPARISONS, COSTS, STUDIES
 from ocm_tf.experiments.ocm_script import in_comparison, report
-from ocm_tf.experiments.run_series import make_runs, varied
+from ocm_tf.experiments.run_series import make_compared
 from ocm_tf.experiments.settings import parse_arguments, parse_seed, unknown
 from ocm_tf.quiet import import_tensorflow
 
@@ -76,15 +76,8 @@ def compare(arguments, seeds, compared, order, say=print):
         paths: list of the files drawn.
         failures: `{name of the run: message}`.
     """
-    planned = [
-        varied(arguments, f"{label}-seed{seed}", seed, {**changes, **arguments.changes})
-        for seed in seeds
-        for label, changes in compared.items()
-    ]
-    import_tensorflow(arguments.threads)
-    from ocm_tf.experiments.mnemonics import run
-
-    failures = make_runs(planned, run, say)
+    settings = {label: {**changes, **arguments.changes} for label, changes in compared.items()}
+    failures = make_compared(arguments, seeds, settings, "ocm_tf.experiments.mnemonics", say)
     paths, _ = draw_incremental_comparison(arguments.output, order)
     return paths, failures
 

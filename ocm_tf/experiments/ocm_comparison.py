@@ -3,8 +3,7 @@
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import draw_comparison
 from ocm_tf.experiments.ocm_config import VARIANTS, variant_changes
-from ocm_tf.experiments.run_series import make_runs, varied
-from ocm_tf.quiet import import_tensorflow
+from ocm_tf.experiments.run_series import make_compared
 
 RULES = {
     "newest batch only": {"memory": "newest"},
@@ -80,14 +79,7 @@ def compare(arguments, seeds, compared, say=print, order=None):
         paths: list of the table and the figure.
         failures: `{name of the run: message}`.
     """
-    # TensorFlow takes seconds to import; a wrong label should not.
-    import_tensorflow(arguments.threads)
-    from ocm_tf.experiments.ocm import run
-
-    planned = [
-        varied(arguments, f"{label}-seed{seed}", seed, changes) for seed in seeds for label, changes in compared.items()
-    ]
-    failures = make_runs(planned, run, say)
+    failures = make_compared(arguments, seeds, compared, "ocm_tf.experiments.ocm", say)
     paths, _ = draw_comparison(arguments.output, list(compared if order is None else order))
     return paths, failures
 

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import gc
+import importlib
 import sys
 import time
 
@@ -35,6 +36,30 @@ def varied(arguments, name, seed, changes):
         resume=not arguments.overwrite,
         changes={**arguments.changes, **changes},
     )
+
+
+def make_compared(arguments, seeds, compared, module, say=print):
+    """Makes the runs of a comparison: each label with each seed, `<label>-seed<k>` below `arguments.output`.
+
+    Args:
+        arguments: `Arguments` of the series.
+        seeds: the seeds.
+        compared: `{label: changes to the settings}`.
+        module: name of the module whose `run` makes one run.
+        say: called with one line of text now and then.
+
+    Returns:
+        `{name of the run: message}` of the runs that failed, see `make_runs`.
+
+    Raises:
+        UserError: if the settings refuse the changes.
+    """
+    planned = [
+        varied(arguments, f"{label}-seed{seed}", seed, changes) for seed in seeds for label, changes in compared.items()
+    ]
+    # TensorFlow takes seconds to import; settings that do not fit together should not.
+    import_tensorflow(arguments.threads)
+    return make_runs(planned, importlib.import_module(module).run, say)
 
 
 def make_runs(planned, run, say=print):

@@ -3,11 +3,13 @@
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import draw_comparison
 from ocm_tf.experiments.ocm_script import in_comparison, report, with_variant
-from ocm_tf.experiments.run_series import make_runs, varied
+from ocm_tf.experiments.run_series import make_compared
 from ocm_tf.experiments.settings import parse_arguments, parse_seed
 from ocm_tf.experiments.tfdsvit_config import COSTS, PRESETS, VARIANTS
 from ocm_tf.experiments.threshold_study import SCALES, draw_threshold_study, label_of
 from ocm_tf.quiet import import_tensorflow
+
+_RUNS = "ocm_tf.experiments.tfdsvit"
 
 
 def main(script, description, stream, argv=None):
@@ -60,7 +62,7 @@ def compare(arguments, seeds, only=None, say=print):
     """
     arguments = in_comparison(arguments, "methods")
     chosen = {name: VARIANTS[name] for name in (only or VARIANTS)}
-    failures = _make(arguments, chosen, seeds, say)
+    failures = make_compared(arguments, seeds, chosen, _RUNS, say)
     return draw_comparison(arguments.output, list(VARIANTS))[0], failures
 
 
@@ -75,19 +77,9 @@ def study(arguments, seeds, say=print):
     if "threshold_scale" in arguments.changes or arguments.config.expansion != "energy":
         raise UserError("the study varies threshold_scale of expansion=energy, so neither can be set")
     arguments = in_comparison(arguments, "threshold")
-    failures = _make(arguments, {label_of(scale): {"threshold_scale": scale} for scale in SCALES}, seeds, say)
+    scaled = {label_of(scale): {"threshold_scale": scale} for scale in SCALES}
+    failures = make_compared(arguments, seeds, scaled, _RUNS, say)
     return draw_threshold_study(arguments.output)[0], failures
-
-
-def _make(arguments, compared, seeds, say):
-    planned = [
-        varied(arguments, f"{label}-seed{seed}", seed, changes) for seed in seeds for label, changes in compared.items()
-    ]
-    # TensorFlow takes seconds to import; settings that do not fit together should not.
-    import_tensorflow(arguments.threads)
-    from ocm_tf.experiments.tfdsvit import run
-
-    return make_runs(planned, run, say)
 
 
 def _add_flags(parser):
