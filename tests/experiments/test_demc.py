@@ -71,6 +71,14 @@ def test_presets_have_costs_and_the_values_of_the_code():
     assert all(config.reduce == "max" and not config.symmetric and config.prior == "uniform" for config in release)
 
 
+def test_the_best_has_no_more_samples_and_updates_than_the_paper_s_method():
+    for presets in ALL_PRESETS:
+        small, best = presets["small"], presets["best"]
+        assert best == dataclasses.replace(small, **VARIANTS["best"]) and best.memory == "reservoir"
+        assert best.reservoir_size == small.temporary_capacity + small.max_clusters * small.cluster_size
+        assert best.steps_per_batch == small.steps_per_batch
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
