@@ -9,9 +9,10 @@ import sys
 import tempfile
 
 from ocm_tf.files import write_atomically
+from tests.fuzz.data_targets import data_targets
 from tests.fuzz.judging import ACCEPTED, OTHER, REFUSED, survey
 from tests.fuzz.model_targets import heavy_targets
-from tests.fuzz.targets import light_targets
+from tests.fuzz.run_targets import run_targets
 
 _HEAD = """\
 # Damaged, wrong and hostile inputs
@@ -35,7 +36,7 @@ def main(argv=None):
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("results/trust/inputs.md"))
     arguments = parser.parse_args(argv)
     rows, total, all_findings = [], 0, []
-    for target in [*light_targets(), *heavy_targets()]:
+    for target in [*data_targets(), *run_targets(), *heavy_targets()]:
         num_inputs = max(1, arguments.inputs // target.cost)
         with tempfile.TemporaryDirectory() as folder:
             counts, findings = survey(target, pathlib.Path(folder), num_inputs, arguments.seed)

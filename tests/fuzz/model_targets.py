@@ -15,8 +15,7 @@ from ocm_tf.errors import UserError
 from ocm_tf.files import load_arrays, save_arrays
 from tests import tiny
 from tests.fuzz.judging import Target, is_same, same
-from tests.fuzz.mutations import altered, altered_arrays, altered_json, damaged
-from tests.fuzz.targets import in_place
+from tests.fuzz.mutations import altered, altered_arrays, altered_json, damaged, in_place
 
 
 @functools.cache

@@ -169,3 +169,15 @@ _ARRAY_CHANGES = (
     lambda array, rng: array.astype([("f", array.dtype)]),
     lambda array, rng: None,
 )
+
+
+def in_place(change, *patterns):
+    """Returns a mutation that changes one of the files whose names match."""
+
+    def mutate(folder, rng):
+        paths = sorted({path for pattern in patterns for path in folder.rglob(pattern) if path.is_file()})
+        path = paths[rng.integers(len(paths))]
+        path.write_bytes(change(path.read_bytes(), rng))
+        return path.name
+
+    return mutate

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from tests.fuzz import judging
+from tests.fuzz.data_targets import data_targets
 from tests.fuzz.judging import ACCEPTED, OTHER, REFUSED, Target, is_same, survey
 from tests.fuzz.model_targets import checkpoint_target, heavy_targets
-from tests.fuzz.mutations import damaged
-from tests.fuzz.targets import in_place, light_targets
+from tests.fuzz.mutations import damaged, in_place
+from tests.fuzz.run_targets import run_targets
 
 
 def assert_sound(target, tmp_path, num_inputs):
@@ -16,7 +17,7 @@ def assert_sound(target, tmp_path, num_inputs):
     assert counts[REFUSED] > 0 and sum(counts.values()) == num_inputs
 
 
-@pytest.mark.parametrize("target", light_targets(), ids=lambda target: target.kind)
+@pytest.mark.parametrize("target", [*data_targets(), *run_targets()], ids=lambda target: target.kind)
 def test_damaged_inputs(target, tmp_path):
     assert_sound(target, tmp_path, 24 if target.cost == 1 else 6)
 
@@ -26,7 +27,7 @@ def test_damaged_checkpoints(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", [*light_targets(), *heavy_targets()], ids=lambda target: target.kind)
+@pytest.mark.parametrize("target", [*data_targets(), *run_targets(), *heavy_targets()], ids=lambda target: target.kind)
 def test_many_damaged_inputs(target, tmp_path):
     assert_sound(target, tmp_path, max(20, 2000 // target.cost))
 
