@@ -113,9 +113,9 @@ def _expand(entry, scripts, known, output):
         if of_settings:
             command += ["--set", *(f"{name}={_text(value)}" for name, value in of_settings)]
         parts = [_text(value) for name, value in of_flags if len(flags[name]) > 1]
-        parts += [f"{name}{_text(value)}" for name, value in of_settings if len(settings[name]) > 1]
+        parts += [f"{name}={_text(value)}" for name, value in of_settings if len(settings[name]) > 1]
         # The preset tells apart entries that vary nothing.
-        label = re.sub(r"[^\w.+-]", "_", "-".join(parts) or str(entry.get("preset", "default")))
+        label = re.sub(r"[^\w.+=-]", "_", "-".join(parts) or str(entry.get("preset", "default")))
         name = f"{script}/{label}-seed{seed}"
         yield SweepRun(name, tuple(command), output / name)
 

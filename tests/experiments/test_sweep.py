@@ -34,21 +34,21 @@ def test_a_grid_is_all_seeds_times_all_values(scripts, tmp_path):
     runs = plan([entry], scripts, tmp_path / "out")
     assert len(runs) == 8
     assert [run.name for run in runs[:3]] == [
-        "ocm_split_mnist/reservoir-learning_rate0.001-seed0",
-        "ocm_split_mnist/reservoir-learning_rate5e-4-seed0",
-        "ocm_split_mnist/best-learning_rate0.001-seed0",
+        "ocm_split_mnist/reservoir-learning_rate=0.001-seed0",
+        "ocm_split_mnist/reservoir-learning_rate=5e-4-seed0",
+        "ocm_split_mnist/best-learning_rate=0.001-seed0",
     ]
     assert runs[0].command == (
         str(scripts / "ocm_split_mnist.py"), "--preset", "small", "--seed", "0", "--variant", "reservoir",
         "--quiet-plots", "--set", "learning_rate=0.001", "dynamic=false", "track_bounds=none",
     )  # fmt: skip
-    assert runs[-1].output == tmp_path / "out/ocm_split_mnist/best-learning_rate5e-4-seed3"
+    assert runs[-1].output == tmp_path / "out/ocm_split_mnist/best-learning_rate=5e-4-seed3"
 
 
 def test_a_label_is_a_directory_name(scripts, tmp_path):
     entry = {"script": "ocm_split_mnist", "set": {"dataset": ["folder:../mine", "digits"]}}
     runs = plan([entry], scripts, tmp_path)
-    assert runs[0].output == tmp_path / "ocm_split_mnist" / "datasetfolder_.._mine-seed0"
+    assert runs[0].output == tmp_path / "ocm_split_mnist" / "dataset=folder_.._mine-seed0"
     assert plan([{"script": "glr_core50"}], scripts, tmp_path)[0].name == "glr_core50/default-seed0"
 
 

@@ -58,7 +58,7 @@ def test_makes_what_is_missing_and_reports_what_failed(scripts, tmp_path):
     executor = make_executor("local", tmp_path / "jobs")
     failures = make_all(runs, executor, 2, ["--threads", "1"], said.append)
     assert failures == {
-        "ocm_short/fail1-seed0": "error: fail must be 0",
+        "ocm_short/fail=1-seed0": "error: fail must be 0",
         "ocm_short/default-seed0": "ended without results",
     }
     assert len(said) == 3 and said[0].startswith("[1/3] ocm_short/") and "ETA" in said[0] and "ETA" not in said[2]
