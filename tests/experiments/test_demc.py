@@ -134,7 +134,8 @@ def test_the_model_and_the_memory_are_those_of_the_variant(name):
         for setting in ("selection", "query", "reduce", "statistics"):
             assert getattr(expansion, setting) == getattr(config, setting)
     rates = [model.optimizer, model.critic_optimizer, model.encoder_optimizer]
-    np.testing.assert_allclose([rate.learning_rate for rate in rates], [2e-3, 1e-3, 2e-3])
+    expected = [config.learning_rate, config.critic_learning_rate, config.encoder_learning_rate]
+    np.testing.assert_allclose([rate.learning_rate for rate in rates], expected)
 
 
 # Runs -----------------------------------------------------------------------------------------------------------------
