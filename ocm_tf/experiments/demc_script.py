@@ -1,13 +1,11 @@
 """What the DEMC scripts share: their flags beyond the common ones, whether to run once, compare or study."""
 
 import dataclasses
-from pathlib import Path
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.demc_config import COSTS, MEMORIES, PATHS, VARIANTS
 from ocm_tf.experiments.generation_comparison import draw_generation_comparison
-from ocm_tf.experiments.ocm_script import in_comparison, report, with_variant
-from ocm_tf.experiments.run_series import make_compared
+from ocm_tf.experiments.run_series import in_comparison, in_studies, make_compared, report, with_variant
 from ocm_tf.experiments.settings import parse_arguments, parse_seed, unknown
 from ocm_tf.quiet import import_tensorflow
 
@@ -118,8 +116,7 @@ def main_of_studies(script, description, presets, argv=None):
     arguments = parse_arguments(
         argv, script=script, description=description, presets=presets, costs=COSTS, extend=extend
     )
-    if arguments.output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
-        arguments = dataclasses.replace(arguments, output=Path("runs") / script / arguments.preset)
+    arguments = in_studies(arguments)
     studies, status = studies_of(arguments.config), 0
     for name in _known("study", arguments.extras.study, studies):
         of_study = dataclasses.replace(arguments, output=arguments.output / name)

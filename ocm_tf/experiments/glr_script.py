@@ -2,14 +2,19 @@
 
 import argparse
 import dataclasses
-from pathlib import Path
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.glr_comparison import draw_comparison
 from ocm_tf.experiments.glr_config import COMPARED, METHODS
 from ocm_tf.experiments.glr_studies import DESCRIPTIONS, STUDIES
-from ocm_tf.experiments.ocm_script import in_comparison, report, with_variant
-from ocm_tf.experiments.run_series import make_compared, report_failures
+from ocm_tf.experiments.run_series import (
+    in_comparison,
+    in_studies,
+    make_compared,
+    report,
+    report_failures,
+    with_variant,
+)
 from ocm_tf.experiments.settings import parse_arguments, parse_seed, unknown
 from ocm_tf.quiet import import_tensorflow
 
@@ -60,8 +65,7 @@ def ablations(script, description, presets, costs, argv=None):
         extend=_add_study_flags,
     )
     extras = arguments.extras
-    if arguments.output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
-        arguments = dataclasses.replace(arguments, output=Path("runs") / script / arguments.preset)
+    arguments = in_studies(arguments)
     # All at once, so that a study that cannot be made is told before hours of others.
     compared = {name: STUDIES[name](arguments.config) for name in extras.study}
     for name, settings in compared.items():

@@ -5,8 +5,7 @@ import dataclasses
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.mnemonics_comparison import draw_incremental_comparison
 from ocm_tf.experiments.mnemonics_config import COMPARISONS, COSTS, STUDIES
-from ocm_tf.experiments.ocm_script import in_comparison, report
-from ocm_tf.experiments.run_series import make_compared
+from ocm_tf.experiments.run_series import in_comparison, make_compared, report
 from ocm_tf.experiments.settings import parse_arguments, parse_seed, unknown
 from ocm_tf.quiet import import_tensorflow
 

@@ -2,12 +2,11 @@
 
 import argparse
 import dataclasses
-from pathlib import Path
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.ablation_plots import draw_schedule, draw_studies
 from ocm_tf.experiments.ocm_studies import SCALED, STUDIES, describe_studies
-from ocm_tf.experiments.run_series import make_runs, report_failures, varied
+from ocm_tf.experiments.run_series import in_studies, make_runs, report_failures, varied
 from ocm_tf.experiments.settings import parse_arguments, parse_seed, unknown
 from ocm_tf.quiet import import_tensorflow
 
@@ -36,8 +35,7 @@ def main(script, description, presets, costs, argv=None):
         extend=_add_flags,
         mirrored=True,
     )
-    if arguments.output == Path("runs") / script / f"{arguments.preset}-seed{arguments.seed}":
-        arguments = dataclasses.replace(arguments, output=Path("runs") / script / arguments.preset)
+    arguments = in_studies(arguments)
     names = arguments.extras.study
     paths, failures = [], {}
     if SCHEDULE in names:

@@ -5,8 +5,7 @@ import dataclasses
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import draw_comparison
 from ocm_tf.experiments.ocm_classification_config import COSTS, VARIANTS, dominant_choices
-from ocm_tf.experiments.ocm_script import in_comparison, report, with_variant
-from ocm_tf.experiments.run_series import make_runs, varied
+from ocm_tf.experiments.run_series import in_comparison, make_runs, report, varied, with_variant
 from ocm_tf.experiments.settings import parse_arguments, parse_seed
 from ocm_tf.quiet import import_tensorflow
 

@@ -1,12 +1,9 @@
 """What the OCM scripts share: their flags beyond the common ones, and whether to run once or compare."""
 
-import dataclasses
-from pathlib import Path
-
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.ocm_comparison import RULES, compare, compared_methods, compared_rules
 from ocm_tf.experiments.ocm_config import VARIANTS, variant_changes
-from ocm_tf.experiments.run_series import report_failures
+from ocm_tf.experiments.run_series import changed, in_comparison, report, with_variant
 from ocm_tf.experiments.settings import parse_arguments, parse_seed
 from ocm_tf.quiet import import_tensorflow
 
@@ -33,7 +30,7 @@ def main(script, description, presets, costs, argv=None, rules=RULES):
     arguments = parse_arguments(argv, presets=presets, extend=extend, mirrored=True, **texts)
     extras = arguments.extras
     if extras.inception_weights is not None:
-        arguments = _changed(arguments, {"image_metrics": True, "inception_weights": extras.inception_weights})
+        arguments = changed(arguments, {"image_metrics": True, "inception_weights": extras.inception_weights})
     if extras.compare:
         return _compare(arguments, extras, rules)
     if extras.seeds is not None or extras.only is not None:
@@ -48,14 +45,6 @@ def main(script, description, presets, costs, argv=None, rules=RULES):
     return 0
 
 
-def _changed(arguments, changes):
-    try:
-        config = dataclasses.replace(arguments.config, **changes)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    return dataclasses.replace(arguments, config=config, changes={**arguments.changes, **changes})
-
-
 def _compare(arguments, extras, rules):
     if extras.variant is not None:
         raise UserError("--compare names what is compared by --only; it does not go with --variant")
@@ -65,44 +54,6 @@ def _compare(arguments, extras, rules):
         compared, order = compared_rules(rules, extras.only), compared_rules(rules)
     arguments = in_comparison(arguments, extras.compare)
     return report(*compare(arguments, extras.seeds or [arguments.seed], compared, order=order))
-
-
-def with_variant(arguments, name, changes):
-    """Returns the arguments of a run of a variant, in a run directory of its name unless the user named one.
-
-    Args:
-        arguments: `Arguments`; a setting named on the command line wins over the variant's.
-        name: name of the variant.
-        changes: `{setting: value}` that make it.
-
-    Raises:
-        UserError: if the settings do not fit together.
-    """
-    output = arguments.output
-    if output == _default_output(arguments):
-        output = output.with_name(f"{name}-{output.name}")
-    return dataclasses.replace(_changed(arguments, {**changes, **arguments.changes}), output=output)
-
-
-def in_comparison(arguments, kind):
-    """Returns the arguments with the directory of a comparison of that kind, unless the user named one."""
-    output = arguments.output
-    if output == _default_output(arguments):
-        output = output.with_name(f"{kind}-{arguments.preset}")
-    return dataclasses.replace(arguments, output=output)
-
-
-def report(paths, failures):
-    """Prints the paths of a comparison's files, its table and the runs that failed; returns the exit status."""
-    for path in paths:
-        if path.suffix == ".md":
-            print(path.read_text(encoding="utf-8"))
-        print(path)
-    return report_failures(failures)
-
-
-def _default_output(arguments):
-    return Path("runs") / arguments.script / f"{arguments.preset}-seed{arguments.seed}"
 
 
 def _add_flags(parser, rules):

@@ -1,4 +1,4 @@
-"""Many runs one after the other, each in a run directory of its own."""
+"""Many runs one after the other, each in a run directory of its own, and where these lie."""
 
 import dataclasses
 import datetime
@@ -6,10 +6,61 @@ import gc
 import importlib
 import sys
 import time
+from pathlib import Path
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.run_directory import RunDirectory
 from ocm_tf.quiet import import_tensorflow
+
+
+def changed(arguments, changes):
+    """Returns the arguments with settings changed.
+
+    Args:
+        arguments: `Arguments`.
+        changes: `{setting: value}`.
+
+    Raises:
+        UserError: if the settings refuse the values.
+    """
+    try:
+        config = dataclasses.replace(arguments.config, **changes)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return dataclasses.replace(arguments, config=config, changes={**arguments.changes, **changes})
+
+
+def with_variant(arguments, name, changes):
+    """Returns the arguments of a run of a variant, in a run directory of its name unless the user named one.
+
+    Args:
+        arguments: `Arguments`; a setting named on the command line wins over the variant's.
+        name: name of the variant.
+        changes: `{setting: value}` that make it.
+
+    Raises:
+        UserError: if the settings do not fit together.
+    """
+    output = arguments.output
+    if output == _default_output(arguments):
+        output = output.with_name(f"{name}-{output.name}")
+    return dataclasses.replace(changed(arguments, {**changes, **arguments.changes}), output=output)
+
+
+def in_comparison(arguments, kind):
+    """Returns the arguments with the directory of a comparison of that kind, unless the user named one."""
+    output = arguments.output
+    if output == _default_output(arguments):
+        output = output.with_name(f"{kind}-{arguments.preset}")
+    return dataclasses.replace(arguments, output=output)
+
+
+def in_studies(arguments):
+    """Returns the arguments with the directory of all studies of the preset, unless the user named one."""
+    output = arguments.output
+    if output == _default_output(arguments):
+        output = output.with_name(arguments.preset)
+    return dataclasses.replace(arguments, output=output)
 
 
 def varied(arguments, name, seed, changes):
@@ -111,6 +162,15 @@ def _make_each(planned, run, say):
     return failures
 
 
+def report(paths, failures):
+    """Prints the paths of a comparison's files, its table and the runs that failed; returns the exit status."""
+    for path in paths:
+        if path.suffix == ".md":
+            print(path.read_text(encoding="utf-8"))
+        print(path)
+    return report_failures(failures)
+
+
 def report_failures(failures):
     """Prints the runs that failed to standard error; returns the exit status of the script, 1 if there are any."""
     if failures:
@@ -127,3 +187,7 @@ def _time_left(planned, durations):
     pending = [run for run in planned if run.overwrite or not (run.output / "results.json").exists()]
     seconds = len(pending) * sum(durations) / len(durations)
     return f"  ETA {datetime.timedelta(seconds=round(seconds))}"
+
+
+def _default_output(arguments):
+    return Path("runs") / arguments.script / f"{arguments.preset}-seed{arguments.seed}"

@@ -2,8 +2,7 @@
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import draw_comparison
-from ocm_tf.experiments.ocm_script import in_comparison, report, with_variant
-from ocm_tf.experiments.run_series import make_compared
+from ocm_tf.experiments.run_series import in_comparison, make_compared, report, with_variant
 from ocm_tf.experiments.settings import parse_arguments, parse_seed
 from ocm_tf.experiments.tfdsvit_config import COSTS, PRESETS, VARIANTS
 from ocm_tf.experiments.threshold_study import SCALES, draw_threshold_study, label_of
