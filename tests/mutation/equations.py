@@ -137,8 +137,8 @@ MUTATIONS = (
         "shared_freeze",
         "shared layers go on training after an expansion",
         "models/vae_mixture.py",
-        "lambda: self.update(inputs, component),",
-        "lambda: self.update(inputs, self.optimized_variables),",
+        "lambda: self.update(self.loss_of, samples, component),",
+        "lambda: self.update(self.loss_of, samples, self.optimized_variables),",
         "models/test_vae_mixture.py",
     ),
     _mutation(
