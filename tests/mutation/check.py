@@ -61,11 +61,11 @@ def check(mutation, folder, timeout=1800):
     seconds = time.monotonic() - begun
     if status == 0:
         return SURVIVED, "", seconds
-    failed = [line for line in output.splitlines() if line.startswith("FAILED")]
-    # An error in importing or collecting would pass for a test that noticed.
-    if status != 1 or not failed:
+    # A test, or what is made for it. An error in importing or collecting, which names no test, would pass for one.
+    noticed = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR ")) and "::" in line]
+    if status != 1 or not noticed:
         raise ValueError(f"{mutation.name}: its tests could not be run:\n{output[-2000:]}")
-    return CAUGHT, failed[0].split(" - ")[0].removeprefix("FAILED tests/"), seconds
+    return CAUGHT, noticed[0].split(" - ")[0].partition(" tests/")[2], seconds
 
 
 def _run_tests(folder, tests, timeout):
@@ -78,7 +78,7 @@ def _run_tests(folder, tests, timeout):
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=timeout, check=False
         )
     except subprocess.TimeoutExpired:
-        return 1, f"FAILED tests/{tests[0]} within {timeout} s"
+        return 1, f"FAILED tests/{tests[0]}::all within {timeout} s"
     return done.returncode, done.stdout + done.stderr
 
 
