@@ -161,3 +161,21 @@ def test_the_programs_work(workspace):
     process = run([sys.executable, "-c", "\n".join(PROGRAMS)], workspace)
     assert process.returncode == 0, process.stderr
     assert (workspace / "model_without_samples.keras").exists()
+
+
+@pytest.mark.parametrize("name", ["faults", "inputs", "mutations"])
+def test_counts_of_what_was_tried_are_those_of_the_tables(name):
+    said = re.search(rf"^\|[^|]*\| ([\d,]+) \| ([\d,]+) \| \[table\]\(results/trust/{name}\.md\)", README, re.MULTILINE)
+    tried, held = (int(number.replace(",", "")) for number in said.groups())
+    assert (tried, held) == tried_and_held((ROOT / f"results/trust/{name}.md").read_text(encoding="utf-8"))
+
+
+def tried_and_held(page):
+    heads, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "|" in line
+    )
+    if "outcome" in heads:
+        outcomes = [row[heads.index("outcome")] for row in rows]
+        return len(outcomes), outcomes.count("caught")
+    columns = [name for name in ("survived", "refused", "accepted") if name in heads]
+    return tuple(sum(int(row[heads.index(name)]) for row in rows for name in names) for names in (["tried"], columns))

@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -94,21 +94,11 @@ class Checkpoint(keras.callbacks.Callback):
         self._last_save = time.monotonic()
 
     def _restore_newest_whole(self):
-        damages = []
-        for path in filter(Path.exists, (self._newest, self._previous)):
-            try:
-                about = _checked(path, restore_state(path, self.model, self.stateful))
-            except DamagedFileError as damage:
-                damages.append(str(damage))
-                continue
-            if damages:
-                logger.warning("%s; going on from the checkpoint before it", damages[0])
-                # Otherwise the next save would keep the damaged one as the one to fall back on.
-                os.replace(path, self._newest)
-            return about
-        if damages:
-            raise DamagedFileError(f"no checkpoint is whole, so --overwrite must start anew: {'; '.join(damages)}")
-        return None
+        def read(path):
+            return _checked(path, restore_state(path, self.model, self.stateful))
+
+        about, _ = first_whole((self._newest, self._previous), read, "checkpoint")
+        return about
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         if self._restored_in_fit:
@@ -139,6 +129,38 @@ class Checkpoint(keras.callbacks.Callback):
         self._watcher.stop()
         if kind is None and self._watcher.received is not None:
             raise Interrupted(self._watcher.received, self.position)
+
+
+def first_whole(paths: Sequence[Path], read: Callable[[Path], Any], kind: str) -> tuple[Any, bool]:
+    """Reads the newest of several files that is whole; it takes the place of the newest, so that it is kept.
+
+    Args:
+        paths: the files, the newest first; they need not exist.
+        read: returns what a file holds, or raises `DamagedFileError`.
+        kind: what the files are, for messages.
+
+    Returns:
+        content: what `read` returned; None if there is no file.
+        was_damaged: bool, whether a newer file was passed over.
+
+    Raises:
+        DamagedFileError: if there are files, but none is whole.
+    """
+    damages = []
+    for path in filter(Path.exists, paths):
+        try:
+            content = read(path)
+        except DamagedFileError as damage:
+            damages.append(str(damage))
+            continue
+        if damages:
+            logger.warning("%s; going on from the %s before it", damages[0], kind)
+            # Otherwise the next save would keep the damaged one as the one to fall back on.
+            os.replace(path, paths[0])
+        return content, bool(damages)
+    if damages:
+        raise DamagedFileError(f"no {kind} is whole, so --overwrite must start anew: {'; '.join(damages)}")
+    return None, False
 
 
 def _checked(path, about):

@@ -6,12 +6,11 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 
-from ocm_tf.callbacks.checkpoint import Checkpoint
+from ocm_tf.callbacks.checkpoint import Checkpoint, first_whole
 from ocm_tf.callbacks.interruption import Interrupted
 from ocm_tf.errors import UserError
 from ocm_tf.files import DamagedFileError, read_archive, read_json, write_atomically, write_json
@@ -69,22 +68,11 @@ class ExperienceCheckpoint(Checkpoint):
         Raises:
             DamagedFileError: if the files of the last two experiences are damaged.
         """
-        damages = []
-        for about_path in filter(Path.exists, (self._about, self._about_before)):
-            try:
-                about, model = self._read(about_path)
-            except DamagedFileError as damage:
-                damages.append(str(damage))
-                continue
-            if damages:
-                logger.warning("%s; going on from the experience before it", damages[0])
-                os.replace(about_path, self._about)
-                # They are of an experience that the model has yet to reach again.
-                self._remove_states()
-            return self._take_up(about, model)
-        if damages:
-            raise DamagedFileError(f"no experience is whole, so --overwrite must start anew: {'; '.join(damages)}")
-        return None
+        found, was_damaged = first_whole((self._about, self._about_before), self._read, "experience")
+        if was_damaged:
+            # They are of an experience that the model has yet to reach again.
+            self._remove_states()
+        return None if found is None else self._take_up(*found)
 
     def _read(self, about_path):
         try:

@@ -76,17 +76,10 @@ def varied(arguments, name, seed, changes):
         UserError: if the settings refuse the values.
     """
     try:
-        config = dataclasses.replace(arguments.config, **changes)
-    except ValueError as error:
+        made = changed(arguments, changes)
+    except UserError as error:
         raise UserError(f"{name}: {error}") from error
-    return dataclasses.replace(
-        arguments,
-        config=config,
-        seed=seed,
-        output=arguments.output / name,
-        resume=not arguments.overwrite,
-        changes={**arguments.changes, **changes},
-    )
+    return dataclasses.replace(made, seed=seed, output=arguments.output / name, resume=not arguments.overwrite)
 
 
 def make_compared(arguments, seeds, compared, module, say=print):

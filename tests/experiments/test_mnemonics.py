@@ -100,7 +100,7 @@ def test_wrong_settings_are_refused(pair, message, capsys):
 def test_larger_images_bring_their_own_small_run_but_not_what_is_named():
     config = dataclasses.replace(PRESETS["small"], dataset="fashion_mnist", epochs=7)
     filled = for_dataset(config, named={"epochs"})
-    assert (filled.base_classes, filled.classes_per_phase, filled.epochs, filled.test_share) == (5, 1, 7, None)
+    assert (filled.train_per_class, filled.balanced_epochs, filled.epochs, filled.test_share) == (300, 20, 7, None)
     assert for_dataset(PAPER) is PAPER
 
 
