@@ -273,7 +273,7 @@ _ADJUSTED = {
 }
 
 _BALANCED = {"balanced_epochs": 10, "balanced_all": True}
-_SEARCH = {
+_SEARCH: dict[str, dict] = {
     "herding": {"exemplars": "herding"},
     "current": _CURRENT,
     "previous": _PREVIOUS,
