@@ -218,19 +218,21 @@ def plot_bars(runs, order=()):
 
 @plots.styled
 def plot_maps(runs, order=()):
-    """Draws the exemplars of one seed in the first and the last phase, a row for each kind of exemplars."""
+    """Draws the exemplars of one seed, a column for each kind of exemplars, the first phase above the last."""
     groups = by_label([run for run in runs if (run.path / "observations.npz").exists()], order)
-    files = {label: plots.RunFiles(group[min(group)].path) for label, group in groups.items()}
+    shown = {label: group[min(group)] for label, group in groups.items()}
+    files = {label: plots.RunFiles(run.path) for label, run in shown.items()}
     files = {label: run for label, run in files.items() if len(recorded_phases(run)) > 1}
     if not files:
         return None
-    figure = plots.new_figure("Exemplars among the images of their classes", describe(runs), 9, 4.3 * len(files))
-    axes = figure.subplots(len(files), 2, squeeze=False)
-    for row, (label, run) in zip(axes, files.items(), strict=True):
+    subtitle = describe([shown[label] for label in files])
+    figure = plots.new_figure("Exemplars among the images of their classes", subtitle, max(8, 4 * len(files)), 8.4)
+    axes = figure.subplots(2, len(files), squeeze=False)
+    for column, (label, run) in zip(axes.T, files.items(), strict=True):
         phases = recorded_phases(run)
-        for axis, phase in zip(row, (phases[0], phases[-1]), strict=True):
-            draw_map(axis, run, phase, f"{label}, phase {phase}")
-    explain_map(axes[-1, 0])
+        for axis, phase in zip(column, (phases[0], phases[-1]), strict=True):
+            draw_map(axis, run, phase, label)
+    explain_map(figure)
     return figure
 
 

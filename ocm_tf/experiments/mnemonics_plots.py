@@ -52,11 +52,11 @@ def plot_exemplar_map(run):
     axes = np.atleast_1d(figure.subplots(1, len(chosen)))
     for axis, phase in zip(axes, chosen, strict=True):
         draw_map(axis, run, phase)
-    explain_map(axes[0])
+    explain_map(figure)
     return figure
 
 
-def draw_map(axis, run, phase, title=None):
+def draw_map(axis, run, phase, label=None):
     """Draws one phase of a run by t-SNE of the directions of features, with the mean margin of the exemplars."""
     # It takes a second to import, which other figures and the command line need not wait for.
     from sklearn.manifold import TSNE
@@ -68,29 +68,31 @@ def draw_map(axis, run, phase, title=None):
     )
     shown = np.isin(exemplar_labels, labels)
     # One exemplar stands for each other class.
-    others = [np.flatnonzero(exemplar_labels == label)[0] for label in np.unique(exemplar_labels[~shown])]
+    others = [np.flatnonzero(exemplar_labels == other)[0] for other in np.unique(exemplar_labels[~shown])]
     points = np.concatenate([features, exemplars[shown], exemplars[others]])
     points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
     # On a busy machine several threads would mostly wait for each other.
     with threadpool_limits(1):
         places = TSNE(perplexity=min(30, len(points) / 4), init="pca", random_state=0).fit_transform(points)
     images, chosen, rest = np.split(places, [len(features), len(features) + shown.sum()])
-    for label, colour in zip(np.unique(labels), _COLOURS, strict=False):
-        axis.scatter(*images[labels == label].T, s=9, color=colour, alpha=0.3, linewidths=0)
+    for known, colour in zip(np.unique(labels), _COLOURS, strict=False):
+        axis.scatter(*images[labels == known].T, s=9, color=colour, alpha=0.3, linewidths=0)
         mark = {"s": 60, "color": colour, "edgecolors": INK, "linewidths": 1.2, "zorder": 3}
-        axis.scatter(*chosen[exemplar_labels[shown] == label].T, **mark)
+        axis.scatter(*chosen[exemplar_labels[shown] == known].T, **mark)
     axis.scatter(*rest.T, marker="x", color=GREY, s=36)
     axis.set_xticks([])
     axis.set_yticks([])
-    axis.set_title(f"{title or f'phase {phase}'}: mean margin {margins[shown].mean():.2f}", loc="left")
+    heading = f"phase {phase}, mean margin {margins[shown].mean():.2f}"
+    axis.set_title(heading if label is None else f"{label}\n{heading}", loc="left")
 
 
-def explain_map(axis):
-    """Adds a legend of the marks."""
+def explain_map(figure):
+    """Adds a legend of the marks below all panels."""
+    axis = figure.axes[0]
     axis.scatter([], [], s=9, color=GREY, label="image")
     axis.scatter([], [], s=60, color=GREY, edgecolors=INK, label="exemplar")
     axis.scatter([], [], marker="x", color=GREY, label="other class")
-    axis.legend(loc="upper left", bbox_to_anchor=(0, 0), ncols=3, borderaxespad=0.4)
+    figure.legend(loc="outside lower left", ncols=3)
 
 
 @plots.styled
