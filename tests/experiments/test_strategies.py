@@ -38,8 +38,9 @@ def test_one_device_needs_no_scope_and_cannot_be_mirrored():
 
 
 @pytest.mark.slow
-def test_a_script_trains_on_two_devices_as_on_one(tmp_path):
-    flags = ["--preset", "tiny", "--quiet", "--set", *SHORT]
+@pytest.mark.parametrize("fused", ["false", "true"])
+def test_a_script_trains_on_two_devices_as_on_one(tmp_path, fused):
+    flags = ["--preset", "tiny", "--quiet", "--set", *SHORT, f"fused_optimizer={fused}"]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-c", RUN, f"{tmp_path}/", *flags]
     finished = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800)
