@@ -287,8 +287,16 @@ _SEARCH_ALONE = {
     "proto-threefold-rate": {**_FROM_HERDING, **BEST, "exemplar_learning_rate": 0.03},
 }
 
+_SEARCH_SIZES = {
+    f"search_{number}_exemplars": {
+        label: {**_SEARCH[label], "exemplars_per_class": number} for label in ("herding", "proto", "proto-200-steps")
+    }
+    for number in (1, 5, 10, 20)
+}
+
 STUDIES = {
     "search": {**_SEARCH, **_SEARCH_ALONE},
+    **_SEARCH_SIZES,
     "search_balanced": {label: {**changes, **_BALANCED} for label, changes in _SEARCH.items()},
     "adjustment": {"herding": {"exemplars": "herding"}, "random": {"exemplars": "random"}, **_ADJUSTED},
     "transfer": COMPARISONS["transfer"],
