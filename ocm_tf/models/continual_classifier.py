@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Self
 
@@ -295,7 +296,9 @@ class ContinualClassifier(keras.Model):
             "replayed": (self.replay_spec, column, factors),
             "sizes": tf.TensorSpec((2,), tf.int32),
         }
-        chunks = tf.data.Dataset.from_generator(lambda: self._chunks(epochs, start), output_signature=signature)
+        # TensorFlow keeps the function of a generator for good, and with it would keep the model.
+        model = weakref.ref(self)
+        chunks = tf.data.Dataset.from_generator(lambda: model()._chunks(epochs, start), output_signature=signature)
         return chunks.prefetch(1)
 
     def _chunks(self, epochs, start=0):

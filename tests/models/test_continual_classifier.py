@@ -1,5 +1,7 @@
 """Checks what all continual classifiers share: updates by hand, one trace, fresh optimizers, files, errors."""
 
+import gc
+import weakref
 from types import SimpleNamespace
 
 import keras
@@ -27,6 +29,13 @@ def test_an_update_is_that_of_sgd_with_coupled_l2():
     for variable, old, gradient in zip(model.trainable_variables, before, gradients, strict=True):
         np.testing.assert_allclose(variable, old - 0.1 * (gradient.numpy() + 0.02 * old), atol=1e-6)
     np.testing.assert_allclose(history["loss"], [loss], rtol=1e-5)
+
+
+def test_a_trained_model_is_not_kept_for_good():
+    model = weakref.ref(learn(make_classifier(Naive), 0))
+    keras.backend.clear_session()
+    gc.collect()
+    assert model() is None
 
 
 def test_minibatches_are_the_same_however_many_make_a_step():
