@@ -1,13 +1,25 @@
 """What the DEMC scripts share: their flags beyond the common ones, whether to run once, compare or study."""
 
-import dataclasses
-
-from ocm_tf.errors import UserError
 from ocm_tf.experiments.demc_config import COSTS, MEMORIES, PATHS, VARIANTS
 from ocm_tf.experiments.generation_comparison import draw_generation_comparison
-from ocm_tf.experiments.run_series import in_comparison, in_studies, make_compared, report, with_variant
-from ocm_tf.experiments.settings import parse_arguments, parse_seed, unknown
-from ocm_tf.quiet import import_tensorflow
+from ocm_tf.experiments.run_series import (
+    in_comparison,
+    in_studies,
+    make_compared,
+    report,
+    run_once,
+    run_studies,
+    with_variant,
+)
+from ocm_tf.experiments.series_flags import (
+    add_comparison_flags,
+    add_study_flags,
+    chosen,
+    refuse_series_flags,
+    refuse_variant,
+    seeds_of,
+)
+from ocm_tf.experiments.settings import parse_arguments
 
 KINDS = {"memories": MEMORIES, "paths": PATHS}
 
@@ -29,29 +41,21 @@ def main(script, description, presets, argv=None):
     )
     extras = arguments.extras
     if extras.compare:
-        if extras.variant is not None:
-            raise UserError("--compare names what is compared by --only; it does not go with --variant")
+        refuse_variant(extras)
         known = KINDS[extras.compare]
-        compared = {name: known[name] for name in _known("variant", extras.only or known, known)}
-        arguments = in_comparison(arguments, extras.compare)
-        return report(*compare(arguments, extras.seeds or [arguments.seed], compared, order=known))
-    if extras.seeds is not None or extras.only is not None:
-        raise UserError("--seeds and --only go with --compare; a single run takes --seed")
+        compared = chosen("variant", extras.only, known)
+        return report(*compare(in_comparison(arguments, extras.compare), seeds_of(arguments), compared, order=known))
+    refuse_series_flags(extras)
     if extras.variant is not None:
         arguments = with_variant(arguments, extras.variant, VARIANTS[extras.variant])
-    # TensorFlow takes seconds to import; help and mistakes in the command line should not.
-    import_tensorflow(arguments.threads)
-    from ocm_tf.experiments.demc import run
-
-    run(arguments)
-    return 0
+    return run_once(arguments, "ocm_tf.experiments.demc")
 
 
 def compare(arguments, seeds, compared, say=print, order=None):
     """Makes the compared runs over several seeds; skips what is finished, resumes what is not.
 
     Args:
-        arguments: `Arguments` whose config is a `DEMCConfig`; a setting named on the command line wins.
+        arguments: `Arguments` whose config is a `DEMCConfig`.
         seeds: the seeds.
         compared: `{label: changes to the settings}`.
         say: called with one line of text now and then.
@@ -61,8 +65,7 @@ def compare(arguments, seeds, compared, say=print, order=None):
         paths: list of the table and the figure.
         failures: `{name of the run: message}`.
     """
-    settings = {label: {**changes, **arguments.changes} for label, changes in compared.items()}
-    failures = make_compared(arguments, seeds, settings, "ocm_tf.experiments.demc", say)
+    failures = make_compared(arguments, seeds, compared, "ocm_tf.experiments.demc", say)
     paths, _ = draw_generation_comparison(arguments.output, list(order or compared))
     return paths, failures
 
@@ -106,33 +109,16 @@ def main_of_studies(script, description, presets, argv=None):
         the exit status, 1 if a run failed.
     """
     names = list(studies_of(next(iter(presets.values()))))
-
-    def extend(parser):
-        parser.add_argument(
-            "--study", nargs="+", default=names, metavar="NAME", help=f"what to vary, of: {', '.join(names)} (all)"
-        )
-        parser.add_argument("--seeds", type=parse_seed, nargs="+", metavar="N", help="the seeds (default: --seed)")
-
     arguments = parse_arguments(
-        argv, script=script, description=description, presets=presets, costs=COSTS, extend=extend
+        argv,
+        script=script,
+        description=description,
+        presets=presets,
+        costs=COSTS,
+        extend=lambda parser: add_study_flags(parser, names),
     )
-    arguments = in_studies(arguments)
-    studies, status = studies_of(arguments.config), 0
-    for name in _known("study", arguments.extras.study, studies):
-        of_study = dataclasses.replace(arguments, output=arguments.output / name)
-        taken = set(arguments.changes).intersection(*(changes for changes in studies[name].values()))
-        if taken:
-            raise UserError(f"study {name} varies {sorted(taken)[0]}, so it cannot be set; choose other studies")
-        status |= report(*compare(of_study, arguments.extras.seeds or [arguments.seed], studies[name]))
-    return status
-
-
-def _known(kind, names, known):
-    """Returns the names; raises `UserError` for one that is not known."""
-    for name in names:
-        if name not in known:
-            raise UserError(unknown(kind, name, known))
-    return names
+    studies = chosen("study", arguments.extras.study, studies_of(arguments.config))
+    return run_studies(in_studies(arguments), studies, seeds_of(arguments), compare)
 
 
 def _add_flags(parser):
@@ -141,15 +127,5 @@ def _add_flags(parser):
         choices=VARIANTS,
         help="another memory, or other updates of the networks (default: demc)",
     )
-    parser.add_argument(
-        "--compare",
-        nargs="?",
-        const="memories",
-        choices=KINDS,
-        help="run every memory, or every way to update the networks, and draw a table and a figure; skips what is "
-        "finished and resumes what is not (default: memories)",
-    )
-    parser.add_argument(
-        "--seeds", type=parse_seed, nargs="+", metavar="N", help="with --compare: the seeds (default: --seed)"
-    )
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="with --compare: some of its names")
+    text = "run every memory, or every way to update the networks, and draw a table and a figure"
+    add_comparison_flags(parser, KINDS, text, default="memories", only="some of its names")

@@ -1,8 +1,5 @@
 """What the scripts on generative latent replay share: one run, a comparison of methods, the ablation studies."""
 
-import argparse
-import dataclasses
-
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.glr_comparison import draw_comparison
 from ocm_tf.experiments.glr_config import COMPARED, METHODS
@@ -13,10 +10,19 @@ from ocm_tf.experiments.run_series import (
     make_compared,
     report,
     report_failures,
+    run_once,
+    run_studies,
     with_variant,
 )
-from ocm_tf.experiments.settings import parse_arguments, parse_seed, unknown
-from ocm_tf.quiet import import_tensorflow
+from ocm_tf.experiments.series_flags import (
+    add_comparison_flags,
+    add_study_flags,
+    chosen,
+    refuse_series_flags,
+    refuse_variant,
+    seeds_of,
+)
+from ocm_tf.experiments.settings import parse_arguments
 
 
 def main(script, description, presets, costs, argv=None):
@@ -36,21 +42,13 @@ def main(script, description, presets, costs, argv=None):
     arguments = parse_arguments(argv, presets=presets, extend=_add_flags, **texts)
     extras = arguments.extras
     if extras.compare:
-        if extras.method is not None:
-            raise UserError("--compare names what is compared by --only; it does not go with --method")
-        arguments = in_comparison(arguments, "methods")
-        compared = {label: COMPARED[label] for label in extras.only or COMPARED}
-        return report(*compare(arguments, extras.seeds or [arguments.seed], compared, order=COMPARED))
-    if extras.seeds is not None or extras.only is not None:
-        raise UserError("--seeds and --only go with --compare; a single run takes --seed")
+        refuse_variant(extras, "--method")
+        compared = chosen("label", extras.only, COMPARED)
+        return report(*compare(in_comparison(arguments, "methods"), seeds_of(arguments), compared, order=COMPARED))
+    refuse_series_flags(extras)
     if extras.method is not None:
         arguments = with_variant(arguments, extras.method.replace("_", "-"), {"method": extras.method})
-    # TensorFlow takes seconds to import; help and mistakes in the command line should not.
-    import_tensorflow(arguments.threads)
-    from ocm_tf.experiments.glr import run
-
-    run(arguments)
-    return 0
+    return run_once(arguments, "ocm_tf.experiments.glr")
 
 
 def ablations(script, description, presets, costs, argv=None):
@@ -62,26 +60,11 @@ def ablations(script, description, presets, costs, argv=None):
         description=f"{description}\nstudies:\n{lines}",
         presets=presets,
         costs=costs,
-        extend=_add_study_flags,
+        extend=lambda parser: add_study_flags(parser, STUDIES),
     )
-    extras = arguments.extras
-    arguments = in_studies(arguments)
     # All at once, so that a study that cannot be made is told before hours of others.
-    compared = {name: STUDIES[name](arguments.config) for name in extras.study}
-    for name, settings in compared.items():
-        _refuse_varied(name, settings, arguments.changes)
-    status = 0
-    for name, settings in compared.items():
-        whole = dataclasses.replace(arguments, output=arguments.output / name)
-        status |= report(*compare(whole, extras.seeds or [arguments.seed], settings))
-    return status
-
-
-def _refuse_varied(name, compared, changes):
-    varied_settings = {setting for each in compared.values() for setting in each}
-    taken = sorted(varied_settings & changes.keys())
-    if taken:
-        raise UserError(f"study {name} varies {taken[0]}, so it cannot be set; choose other studies")
+    studies = {name: of(arguments.config) for name, of in chosen("study", arguments.extras.study, STUDIES).items()}
+    return run_studies(in_studies(arguments), studies, seeds_of(arguments), compare)
 
 
 def compare(arguments, seeds, compared, say=print, order=None):
@@ -115,37 +98,5 @@ def _add_flags(parser):
         choices=METHODS,
         help="how it learns, the same as --set method=NAME (default: generative_latent_replay)",
     )
-    parser.add_argument(
-        "--compare",
-        nargs="?",
-        const="methods",
-        choices=("methods",),
-        help="run every method, replay with several sizes, GLR also as in the authors' code, and draw a table and "
-        "figures; skips what is finished and resumes what is not",
-    )
-    _add_seeds(parser, "with --compare: the seeds (default: --seed)")
-    parser.add_argument(
-        "--only", nargs="+", choices=COMPARED, metavar="LABEL", help=f"with --compare: some of {', '.join(COMPARED)}"
-    )
-
-
-def _add_study_flags(parser):
-    parser.add_argument(
-        "--study",
-        type=_study_name,
-        nargs="+",
-        default=list(STUDIES),
-        metavar="NAME",
-        help=f"what to vary, of: {', '.join(STUDIES)} (default: all)",
-    )
-    _add_seeds(parser, "the seeds (default: --seed)")
-
-
-def _add_seeds(parser, help):
-    parser.add_argument("--seeds", type=parse_seed, nargs="+", metavar="N", help=help)
-
-
-def _study_name(name):
-    if name not in STUDIES:
-        raise argparse.ArgumentTypeError(unknown("study", name, STUDIES))
-    return name
+    text = "run every method, replay with several sizes, GLR also as in the authors' code, and draw a table and figures"
+    add_comparison_flags(parser, ("methods",), text, default="methods", only=f"some of {', '.join(COMPARED)}")

@@ -1,13 +1,13 @@
 """The ablation studies of the OCM supplement, run as a series."""
 
-import argparse
 import dataclasses
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.ablation_plots import draw_schedule, draw_studies
 from ocm_tf.experiments.ocm_studies import SCALED, STUDIES, describe_studies
 from ocm_tf.experiments.run_series import in_studies, make_runs, report_failures, varied
-from ocm_tf.experiments.settings import parse_arguments, parse_seed, unknown
+from ocm_tf.experiments.series_flags import add_study_flags, chosen, seeds_of
+from ocm_tf.experiments.settings import parse_arguments
 from ocm_tf.quiet import import_tensorflow
 
 SCHEDULE = "schedule"
@@ -26,23 +26,24 @@ def main(script, description, presets, costs, argv=None):
     Returns:
         the exit status, 1 if a run failed.
     """
+    known = {**STUDIES, SCHEDULE: None}
     arguments = parse_arguments(
         argv,
         script=script,
         description=f"{description}\n{describe_studies(presets)}",
         presets=presets,
         costs=costs,
-        extend=_add_flags,
+        extend=lambda parser: add_study_flags(parser, known),
         mirrored=True,
     )
+    names = chosen("study", arguments.extras.study, known)
     arguments = in_studies(arguments)
-    names = arguments.extras.study
     paths, failures = [], {}
     if SCHEDULE in names:
         paths += draw_schedule(arguments.output)
     studies = [STUDIES[name] for name in names if name != SCHEDULE]
     if studies:
-        failures = run_studies(arguments, studies, arguments.extras.seeds or [arguments.seed])
+        failures = run_studies(arguments, studies, seeds_of(arguments))
         paths, _ = draw_studies(arguments.output)
     for path in paths:
         print(path)
@@ -96,22 +97,3 @@ def run_studies(arguments, studies, seeds, say=print):
     from ocm_tf.experiments.ocm import run
 
     return make_runs(planned, run, say)
-
-
-def _add_flags(parser):
-    names = [*STUDIES, SCHEDULE]
-    parser.add_argument(
-        "--study",
-        type=_study_name,
-        nargs="+",
-        default=names,
-        metavar="NAME",
-        help=f"what to do, of: {', '.join(names)} (default: all)",
-    )
-    parser.add_argument("--seeds", type=parse_seed, nargs="+", metavar="N", help="the seeds (default: --seed)")
-
-
-def _study_name(name):
-    if name not in STUDIES and name != SCHEDULE:
-        raise argparse.ArgumentTypeError(unknown("study", name, [*STUDIES, SCHEDULE]))
-    return name

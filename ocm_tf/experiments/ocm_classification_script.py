@@ -1,13 +1,16 @@
 """What the OCM classification scripts share: their flags beyond the common ones, and whether to run once or compare."""
 
-import dataclasses
+import importlib
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import draw_comparison
 from ocm_tf.experiments.ocm_classification_config import COSTS, VARIANTS, dominant_choices
-from ocm_tf.experiments.run_series import in_comparison, make_runs, report, varied, with_variant
-from ocm_tf.experiments.settings import parse_arguments, parse_seed
+from ocm_tf.experiments.run_series import changed, in_comparison, make_runs, report, run_once, varied, with_variant
+from ocm_tf.experiments.series_flags import add_comparison_flags, chosen, refuse_series_flags, seeds_of
+from ocm_tf.experiments.settings import parse_arguments
 from ocm_tf.quiet import import_tensorflow
+
+_RUNS = "ocm_tf.experiments.ocm_classification"
 
 
 def main(script, description, presets, argv=None, imbalanced=False):
@@ -38,23 +41,16 @@ def main(script, description, presets, argv=None, imbalanced=False):
     if dominant is not None:
         if all_dominant:
             raise UserError("--all-dominant runs all choices; it does not go with --dominant")
-        arguments = _with_dominant(arguments, dominant)
+        arguments = changed(arguments, {"dominant": dominant})
     if extras.compare or all_dominant:
         if extras.variant is not None:
             raise UserError("a comparison runs all variants; it does not go with --variant, but --only names some")
         choices = dominant_choices(arguments.config.dataset) if all_dominant else [None]
-        seeds = extras.seeds or [arguments.seed]
-        return report(*compare(in_comparison(arguments, "methods"), seeds, extras.only, choices))
-    if extras.seeds is not None or extras.only is not None:
-        raise UserError("--seeds and --only go with --compare; a single run takes --seed")
+        return report(*compare(in_comparison(arguments, "methods"), seeds_of(arguments), extras.only, choices))
+    refuse_series_flags(extras)
     if extras.variant is not None:
         arguments = with_variant(arguments, extras.variant, VARIANTS[extras.variant])
-    # TensorFlow takes seconds to import; help and mistakes in the command line should not.
-    import_tensorflow(arguments.threads)
-    from ocm_tf.experiments.ocm_classification import run
-
-    run(arguments)
-    return 0
+    return run_once(arguments, _RUNS)
 
 
 def compare(arguments, seeds, only=None, dominants=(None,), say=print):
@@ -71,17 +67,11 @@ def compare(arguments, seeds, only=None, dominants=(None,), say=print):
         paths: list of the table and the figure.
         failures: `{name of the run: message}`.
     """
-    planned = [
-        _planned(arguments, name, seed, dominant)
-        for seed in seeds
-        for dominant in dominants
-        for name in (only or VARIANTS)
-    ]
+    names = chosen("variant", only, VARIANTS)
+    planned = [_planned(arguments, name, seed, dominant) for seed in seeds for dominant in dominants for name in names]
     # TensorFlow takes seconds to import; settings that do not fit together should not.
     import_tensorflow(arguments.threads)
-    from ocm_tf.experiments.ocm_classification import run
-
-    failures = make_runs(planned, run, say)
+    failures = make_runs(planned, importlib.import_module(_RUNS).run, say)
     paths, _ = draw_comparison(arguments.output, list(VARIANTS))
     return paths, failures
 
@@ -93,14 +83,6 @@ def _planned(arguments, name, seed, dominant):
     return varied(arguments, f"{name}-dominant{dominant}-seed{seed}", seed, {**VARIANTS[name], "dominant": dominant})
 
 
-def _with_dominant(arguments, dominant):
-    try:
-        config = dataclasses.replace(arguments.config, dominant=dominant)
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    return dataclasses.replace(arguments, config=config, changes={**arguments.changes, "dominant": dominant})
-
-
 def _add_flags(parser):
     parser.add_argument(
         "--variant",
@@ -108,17 +90,8 @@ def _add_flags(parser):
         help="Dynamic-OCM, a single OCM component, a classifier with a reservoir, or one without memory (default: "
         "dynamic-ocm)",
     )
-    parser.add_argument(
-        "--compare",
-        action="store_true",
-        help="run every variant, and draw a table and a figure; skips what is finished and resumes what is not",
-    )
-    parser.add_argument(
-        "--seeds", type=parse_seed, nargs="+", metavar="N", help="with --compare: the seeds (default: --seed)"
-    )
-    parser.add_argument(
-        "--only", nargs="+", choices=VARIANTS, metavar="VARIANT", help=f"with --compare: {', '.join(VARIANTS)}"
-    )
+    text = "run every variant, and draw a table and a figure"
+    add_comparison_flags(parser, ("methods",), text, default="methods", only=f"some of {', '.join(VARIANTS)}")
 
 
 def _add_dominant_flags(parser):

@@ -1,9 +1,9 @@
 """Comparisons of many runs on one stream: of memory rules, where what is remembered alone differs, and of methods."""
 
-from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import draw_comparison
 from ocm_tf.experiments.ocm_config import VARIANTS, variant_changes
 from ocm_tf.experiments.run_series import make_compared
+from ocm_tf.experiments.series_flags import chosen
 
 RULES = {
     "newest batch only": {"memory": "newest"},
@@ -35,8 +35,7 @@ def compared_rules(rules=RULES, only=None):
     Raises:
         UserError: if a name is no rule.
     """
-    _refuse_unknown("rule", only, rules)
-    rules = {name: changes for name, changes in rules.items() if only is None or name in only}
+    rules = chosen("rule", only, rules)
     single = {_slug(name): {**changes, "dynamic": False} for name, changes in rules.items()}
     dynamic = {f"dynamic-{_slug(name)}": {**changes, "dynamic": True} for name, changes in rules.items()}
     return single | dynamic
@@ -52,14 +51,7 @@ def compared_methods(config, only=None):
     Raises:
         UserError: if a name is no variant.
     """
-    _refuse_unknown("method", only, VARIANTS)
-    return {name: variant_changes(name, config) for name in VARIANTS if only is None or name in only}
-
-
-def _refuse_unknown(kind, only, known):
-    unknown = set(only or ()) - set(known)
-    if unknown:
-        raise UserError(f"unknown {kind} {sorted(unknown)[0]!r}; {kind}s: {', '.join(known)}")
+    return {name: variant_changes(name, config) for name in chosen("method", only, VARIANTS)}
 
 
 def compare(arguments, seeds, compared, say=print, order=None):

@@ -1,11 +1,10 @@
 """What the OCM scripts share: their flags beyond the common ones, and whether to run once or compare."""
 
-from ocm_tf.errors import UserError
 from ocm_tf.experiments.ocm_comparison import RULES, compare, compared_methods, compared_rules
 from ocm_tf.experiments.ocm_config import VARIANTS, variant_changes
-from ocm_tf.experiments.run_series import changed, in_comparison, report, with_variant
-from ocm_tf.experiments.settings import parse_arguments, parse_seed
-from ocm_tf.quiet import import_tensorflow
+from ocm_tf.experiments.run_series import changed, in_comparison, report, run_once, with_variant
+from ocm_tf.experiments.series_flags import add_comparison_flags, refuse_series_flags, refuse_variant, seeds_of
+from ocm_tf.experiments.settings import parse_arguments
 
 
 def main(script, description, presets, costs, argv=None, rules=RULES):
@@ -33,27 +32,19 @@ def main(script, description, presets, costs, argv=None, rules=RULES):
         arguments = changed(arguments, {"image_metrics": True, "inception_weights": extras.inception_weights})
     if extras.compare:
         return _compare(arguments, extras, rules)
-    if extras.seeds is not None or extras.only is not None:
-        raise UserError("--seeds and --only go with --compare; a single run takes --seed")
+    refuse_series_flags(extras)
     if extras.variant is not None:
         arguments = with_variant(arguments, extras.variant, variant_changes(extras.variant, arguments.config))
-    # TensorFlow takes seconds to import; help and mistakes in the command line should not.
-    import_tensorflow(arguments.threads)
-    from ocm_tf.experiments.ocm import run
-
-    run(arguments)
-    return 0
+    return run_once(arguments, "ocm_tf.experiments.ocm")
 
 
 def _compare(arguments, extras, rules):
-    if extras.variant is not None:
-        raise UserError("--compare names what is compared by --only; it does not go with --variant")
+    refuse_variant(extras)
     if extras.compare == "methods":
         compared, order = compared_methods(arguments.config, extras.only), VARIANTS
     else:
         compared, order = compared_rules(rules, extras.only), compared_rules(rules)
-    arguments = in_comparison(arguments, extras.compare)
-    return report(*compare(arguments, extras.seeds or [arguments.seed], compared, order=order))
+    return report(*compare(in_comparison(arguments, extras.compare), seeds_of(arguments), compared, order=order))
 
 
 def _add_flags(parser, rules):
@@ -68,17 +59,6 @@ def _add_flags(parser, rules):
         metavar="PATH",
         help="the same as --set image_metrics=true inception_weights=PATH",
     )
-    parser.add_argument(
-        "--compare",
-        nargs="?",
-        const="rules",
-        choices=("rules", "methods"),
-        help="run every memory rule, single and dynamic, or every --variant, and draw a table and a figure; skips what "
-        "is finished and resumes what is not (default: rules)",
-    )
-    parser.add_argument(
-        "--seeds", type=parse_seed, nargs="+", metavar="N", help="with --compare: the seeds (default: --seed)"
-    )
-    parser.add_argument(
-        "--only", nargs="+", metavar="NAME", help=f"with --compare: some of {', '.join(rules)}, or of the variants"
-    )
+    text = "run every memory rule, single and dynamic, or every --variant, and draw a table and a figure"
+    only = f"some of {', '.join(rules)}, or of the variants"
+    add_comparison_flags(parser, ("rules", "methods"), text, default="rules", only=only)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.run_directory import RunDirectory
+from ocm_tf.experiments.series_flags import refuse_varied
 from ocm_tf.quiet import import_tensorflow
 
 
@@ -82,13 +83,53 @@ def varied(arguments, name, seed, changes):
     return dataclasses.replace(made, seed=seed, output=arguments.output / name, resume=not arguments.overwrite)
 
 
+def run_once(arguments, module):
+    """Makes a single run.
+
+    Args:
+        arguments: `Arguments`.
+        module: name of the module whose `run` makes it.
+
+    Returns:
+        the exit status, 0.
+    """
+    # TensorFlow takes seconds to import; help and mistakes in the command line should not.
+    import_tensorflow(arguments.threads)
+    importlib.import_module(module).run(arguments)
+    return 0
+
+
+def run_studies(arguments, studies, seeds, compare):
+    """Makes the runs of studies, each below a directory of its own, and prints their tables.
+
+    Args:
+        arguments: `Arguments` of all.
+        studies: `{name: {label: changes to the settings}}`.
+        seeds: the seeds.
+        compare: called with the `Arguments` of a study, the seeds and its labels; returns paths and failures.
+
+    Returns:
+        the exit status, 1 if a run failed.
+
+    Raises:
+        UserError: before any run, if the user set what a study varies.
+    """
+    for name, compared in studies.items():
+        refuse_varied(f"study {name}", compared, arguments.changes)
+    status = 0
+    for name, compared in studies.items():
+        of_study = dataclasses.replace(arguments, output=arguments.output / name)
+        status |= report(*compare(of_study, seeds, compared))
+    return status
+
+
 def make_compared(arguments, seeds, compared, module, say=print):
     """Makes the runs of a comparison: each label with each seed, `<label>-seed<k>` below `arguments.output`.
 
     Args:
         arguments: `Arguments` of the series.
         seeds: the seeds.
-        compared: `{label: changes to the settings}`.
+        compared: `{label: changes to the settings}`; they win over what the user set.
         module: name of the module whose `run` makes one run.
         say: called with one line of text now and then.
 

@@ -2,11 +2,11 @@
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import draw_comparison
-from ocm_tf.experiments.run_series import in_comparison, make_compared, report, with_variant
-from ocm_tf.experiments.settings import parse_arguments, parse_seed
+from ocm_tf.experiments.run_series import in_comparison, make_compared, report, run_once, with_variant
+from ocm_tf.experiments.series_flags import add_comparison_flags, chosen, refuse_series_flags, seeds_of
+from ocm_tf.experiments.settings import parse_arguments
 from ocm_tf.experiments.tfdsvit_config import COSTS, PRESETS, VARIANTS
 from ocm_tf.experiments.threshold_study import SCALES, draw_threshold_study, label_of
-from ocm_tf.quiet import import_tensorflow
 
 _RUNS = "ocm_tf.experiments.tfdsvit"
 
@@ -29,21 +29,15 @@ def main(script, description, stream, argv=None):
     extras = arguments.extras
     if extras.compare and extras.study:
         raise UserError("--compare and --study are two series of runs; choose one")
-    seeds = extras.seeds or [arguments.seed]
+    seeds = seeds_of(arguments)
     if extras.compare or extras.study:
         if extras.variant is not None:
             raise UserError("a series of runs chooses the variants; it does not go with --variant, --only names some")
         return report(*(compare(arguments, seeds, extras.only) if extras.compare else study(arguments, seeds)))
-    if extras.seeds is not None or extras.only is not None:
-        raise UserError("--seeds and --only go with --compare or --study; a single run takes --seed")
+    refuse_series_flags(extras, "--compare or --study")
     if extras.variant is not None:
         arguments = with_variant(arguments, extras.variant, VARIANTS[extras.variant])
-    # TensorFlow takes seconds to import; help and mistakes in the command line should not.
-    import_tensorflow(arguments.threads)
-    from ocm_tf.experiments.tfdsvit import run
-
-    run(arguments)
-    return 0
+    return run_once(arguments, _RUNS)
 
 
 def compare(arguments, seeds, only=None, say=print):
@@ -60,8 +54,7 @@ def compare(arguments, seeds, only=None, say=print):
         failures: `{name of the run: message}`.
     """
     arguments = in_comparison(arguments, "methods")
-    chosen = {name: VARIANTS[name] for name in (only or VARIANTS)}
-    failures = make_compared(arguments, seeds, chosen, _RUNS, say)
+    failures = make_compared(arguments, seeds, chosen("variant", only, VARIANTS), _RUNS, say)
     return draw_comparison(arguments.output, list(VARIANTS))[0], failures
 
 
@@ -88,26 +81,12 @@ def _add_flags(parser):
         help="TFDSViT, without transfer (no-kta), without freezing in a trunk (no-sparse), with Gumbel gates, grown by "
         "the clock (interval), or the same network fine-tuned without growth (default: as the settings say, tfdsvit)",
     )
-    parser.add_argument(
-        "--compare",
-        nargs="?",
-        const="methods",
-        choices=("methods",),
-        help="run every variant, and draw a table and a figure; skips what is finished and resumes what is not",
-    )
+    text = "run every variant, and draw a table and a figure"
+    only = f"some of {', '.join(VARIANTS)}"
+    add_comparison_flags(parser, ("methods",), text, default="methods", only=only, series="--compare or --study")
     parser.add_argument(
         "--study",
         choices=("threshold",),
         help=f"run the method with its threshold times {', '.join(f'{scale:g}' for scale in SCALES)}, and draw experts "
         "and accuracy against it; skips and resumes likewise",
-    )
-    parser.add_argument(
-        "--seeds",
-        type=parse_seed,
-        nargs="+",
-        metavar="N",
-        help="with --compare or --study: the seeds (default: --seed)",
-    )
-    parser.add_argument(
-        "--only", nargs="+", choices=VARIANTS, metavar="VARIANT", help=f"with --compare: {', '.join(VARIANTS)}"
     )

@@ -392,6 +392,7 @@ def test_a_variant_and_a_dominant_task_change_the_settings(monkeypatch):
     [
         (["--seeds", "1"], "--seeds and --only go with --compare"),
         (["--compare", "--variant", "ocm"], "a comparison runs all variants"),
+        (["--compare", "--only", "omc"], "unknown variant 'omc'; did you mean 'ocm'"),
         (["--all-dominant", "--dominant", "2"], "--all-dominant runs all choices"),
         (["--dominant", "0"], "dominant must be at least 1, got 0"),
         (["--dominant", "6", "--output", "{new}"], r"dominant must name one of the phases 1\.\.5, got 6"),
