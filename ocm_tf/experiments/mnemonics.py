@@ -96,7 +96,7 @@ def run(arguments, say=print):
     (dataset,) = data.load_domains(arguments.config.dataset, arguments.data_dir, say)
     keras.utils.set_random_seed(seed)
     try:
-        config = for_dataset(arguments.config, arguments.changes)
+        config = for_dataset(arguments.config, arguments.named | arguments.changes.keys())
         experiences = build_experiences(config, dataset, seed)
         model = build_model(config, experiences, seed)
     except ValueError as error:

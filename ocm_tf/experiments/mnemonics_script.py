@@ -32,7 +32,7 @@ def main(script, description, presets, argv=None):
     extras = arguments.extras
     if extras.compare is not None:
         known = COMPARISONS[extras.compare]
-        refuse_varied(f"--compare {extras.compare}", known, arguments.changes)
+        refuse_varied(f"--compare {extras.compare}", known, arguments.named)
         compared = chosen("label", extras.only, known)
         return report(*compare(in_comparison(arguments, extras.compare), seeds_of(arguments), compared, order=known))
     refuse_series_flags(extras)

@@ -66,7 +66,7 @@ def plan_studies(arguments, studies, seeds):
         UserError: if the arguments set what a study varies.
     """
     for study in studies:
-        if study.setting in arguments.changes and study.setting not in SCALED:
+        if study.setting in arguments.named and study.setting not in SCALED:
             raise UserError(f"study {study.name} varies {study.setting}, so it cannot be set; choose other studies")
     return [
         varied(

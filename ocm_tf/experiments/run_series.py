@@ -45,7 +45,8 @@ def with_variant(arguments, name, changes):
     output = arguments.output
     if output == _default_output(arguments):
         output = output.with_name(f"{name}-{output.name}")
-    return dataclasses.replace(changed(arguments, {**changes, **arguments.changes}), output=output)
+    changes = {setting: value for setting, value in changes.items() if setting not in arguments.named}
+    return dataclasses.replace(changed(arguments, changes), output=output)
 
 
 def in_comparison(arguments, kind):
@@ -115,7 +116,7 @@ def run_studies(arguments, studies, seeds, compare):
         UserError: before any run, if the user set what a study varies.
     """
     for name, compared in studies.items():
-        refuse_varied(f"study {name}", compared, arguments.changes)
+        refuse_varied(f"study {name}", compared, arguments.named)
     status = 0
     for name, compared in studies.items():
         of_study = dataclasses.replace(arguments, output=arguments.output / name)

@@ -78,14 +78,14 @@ def chosen(kind, names, known):
     return {name: value for name, value in known.items() if names is None or name in names}
 
 
-def refuse_varied(what, compared, changes):
+def refuse_varied(what, compared, named):
     """Raises a `UserError` if the user set what every run of a series sets, which would change nothing.
 
     Args:
         what: name of the series, such as `"study reduce"`.
         compared: `{label: changes to the settings}`.
-        changes: what the user set.
+        named: names of the settings that the user set.
     """
-    taken = sorted(set(changes).intersection(*compared.values()))
+    taken = sorted(named.intersection(*compared.values()))
     if taken:
         raise UserError(f"{what} varies {taken[0]}, so it cannot be set; choose others")

@@ -36,6 +36,7 @@ class Arguments:
         track: keys of `TRACKERS`, the tools that are sent the numbers of the run.
         config: the settings, an instance of the experiment's dataclass.
         changes: `{name: value}` of the settings that differ from the preset.
+        named: names of the settings on the command line, whether their values differ from the preset or not.
         command: the command line, one string an argument.
         extras: values of the flags that the experiment added itself.
     """
@@ -54,6 +55,7 @@ class Arguments:
     track: list[str]
     config: typing.Any
     changes: dict
+    named: frozenset[str]
     command: tuple[str, ...]
     extras: argparse.Namespace
 
@@ -122,6 +124,7 @@ def parse_arguments(argv, *, script, description, presets, costs, default_preset
         preset=preset,
         config=config,
         changes={name: value for name, value in after.items() if value != before[name]},
+        named=frozenset(pair.partition("=")[0] for pair in pairs),
         output=flags["output"] or Path("runs") / script / f"{preset}-seed{flags['seed']}",
         command=("python", sys.argv[0], *argv),
         extras=extras,

@@ -66,7 +66,7 @@ def study(arguments, seeds, say=print):
     Raises:
         UserError: if the settings name the factor, or expand otherwise than by energy.
     """
-    if "threshold_scale" in arguments.changes or arguments.config.expansion != "energy":
+    if "threshold_scale" in arguments.named or arguments.config.expansion != "energy":
         raise UserError("the study varies threshold_scale of expansion=energy, so neither can be set")
     arguments = in_comparison(arguments, "threshold")
     scaled = {label_of(scale): {"threshold_scale": scale} for scale in SCALES}

@@ -543,6 +543,14 @@ def test_a_variant_changes_the_settings_but_for_those_named(monkeypatch):
     assert seen[0].changes["kernel"] == "cosine"
 
 
+def test_a_named_setting_wins_over_the_variant_even_where_it_is_the_presets(monkeypatch):
+    seen = []
+    monkeypatch.setattr(ocm, "run", seen.append)
+    argv = ["--preset", "tiny", "--variant", "best", "--set", "weight_average=0"]
+    ocm_script.main("ocm_split_mnist", "", PRESETS, ocm_config.COSTS, argv)
+    assert (seen[0].config.weight_average, seen[0].config.augmentation) == (0, 1)
+
+
 # The comparison -------------------------------------------------------------------------------------------------------
 
 
