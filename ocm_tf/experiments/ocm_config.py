@@ -18,7 +18,7 @@ _OCM = {
 BEST = {
     "memory": "reservoir",
     "augmentation": 1.0,
-    "weight_average": 0.999,
+    "weight_average": 0.99,
     "share_layers": False,
     "warm_start": True,
 }
