@@ -8,7 +8,6 @@ from ocm_tf.experiments.series_flags import (
     add_study_flags,
     chosen,
     refuse_series_flags,
-    refuse_varied,
     seeds_of,
 )
 from ocm_tf.experiments.settings import parse_arguments
@@ -32,7 +31,6 @@ def main(script, description, presets, argv=None):
     extras = arguments.extras
     if extras.compare is not None:
         known = COMPARISONS[extras.compare]
-        refuse_varied(f"--compare {extras.compare}", known, arguments.named)
         compared = chosen("label", extras.only, known)
         return report(*compare(in_comparison(arguments, extras.compare), seeds_of(arguments), compared, order=known))
     refuse_series_flags(extras)

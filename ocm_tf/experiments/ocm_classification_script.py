@@ -1,14 +1,11 @@
 """What the OCM classification scripts share: their flags beyond the common ones, and whether to run once or compare."""
 
-import importlib
-
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import draw_comparison
 from ocm_tf.experiments.ocm_classification_config import COSTS, VARIANTS, dominant_choices
-from ocm_tf.experiments.run_series import changed, in_comparison, make_runs, report, run_once, varied, with_variant
+from ocm_tf.experiments.run_series import changed, in_comparison, make_compared, report, run_once, with_variant
 from ocm_tf.experiments.series_flags import add_comparison_flags, chosen, refuse_series_flags, seeds_of
 from ocm_tf.experiments.settings import parse_arguments
-from ocm_tf.quiet import import_tensorflow
 
 _RUNS = "ocm_tf.experiments.ocm_classification"
 
@@ -45,7 +42,7 @@ def main(script, description, presets, argv=None, imbalanced=False):
     if extras.compare or all_dominant:
         if extras.variant is not None:
             raise UserError("a comparison runs all variants; it does not go with --variant, but --only names some")
-        choices = dominant_choices(arguments.config.dataset) if all_dominant else [None]
+        choices = dominant_choices(arguments.config.dataset) if all_dominant else ()
         return report(*compare(in_comparison(arguments, "methods"), seeds_of(arguments), extras.only, choices))
     refuse_series_flags(extras)
     if extras.variant is not None:
@@ -53,34 +50,30 @@ def main(script, description, presets, argv=None, imbalanced=False):
     return run_once(arguments, _RUNS)
 
 
-def compare(arguments, seeds, only=None, dominants=(None,), say=print):
+def compare(arguments, seeds, only=None, dominants=(), say=print):
     """Runs every variant over several seeds and dominant tasks; skips what is finished, resumes what is not.
 
     Args:
         arguments: `Arguments` whose config is a `ClassificationConfig`.
         seeds: the seeds.
         only: names of `VARIANTS` to run; None runs all.
-        dominants: the dominant tasks, over which the table averages; None leaves that of the settings.
+        dominants: the dominant tasks, over which the table averages; none leaves that of the settings.
         say: called with one line of text now and then.
 
     Returns:
         paths: list of the table and the figure.
         failures: `{name of the run: message}`.
     """
-    names = chosen("variant", only, VARIANTS)
-    planned = [_planned(arguments, name, seed, dominant) for seed in seeds for dominant in dominants for name in names]
-    # TensorFlow takes seconds to import; settings that do not fit together should not.
-    import_tensorflow(arguments.threads)
-    failures = make_runs(planned, importlib.import_module(_RUNS).run, say)
+    compared = chosen("variant", only, VARIANTS)
+    if dominants:
+        compared = {
+            f"{name}-dominant{dominant}": {**changes, "dominant": dominant}
+            for dominant in dominants
+            for name, changes in compared.items()
+        }
+    failures = make_compared(arguments, seeds, compared, _RUNS, say)
     paths, _ = draw_comparison(arguments.output, list(VARIANTS))
     return paths, failures
-
-
-def _planned(arguments, name, seed, dominant):
-    """Returns the `Arguments` of one run of a comparison."""
-    if dominant is None:
-        return varied(arguments, f"{name}-seed{seed}", seed, VARIANTS[name])
-    return varied(arguments, f"{name}-dominant{dominant}-seed{seed}", seed, {**VARIANTS[name], "dominant": dominant})
 
 
 def _add_flags(parser):

@@ -130,7 +130,7 @@ def make_compared(arguments, seeds, compared, module, say=print):
     Args:
         arguments: `Arguments` of the series.
         seeds: the seeds.
-        compared: `{label: changes to the settings}`; they win over what the user set.
+        compared: `{label: changes to the settings}`; they win over what the user set, unless all of them set it.
         module: name of the module whose `run` makes one run.
         say: called with one line of text now and then.
 
@@ -138,8 +138,9 @@ def make_compared(arguments, seeds, compared, module, say=print):
         `{name of the run: message}` of the runs that failed, see `make_runs`.
 
     Raises:
-        UserError: if the settings refuse the changes.
+        UserError: if the settings refuse the changes, or if the user set what all labels set.
     """
+    refuse_varied("the comparison", compared, arguments.named)
     planned = [
         varied(arguments, f"{label}-seed{seed}", seed, changes) for seed in seeds for label, changes in compared.items()
     ]

@@ -66,8 +66,8 @@ def study(arguments, seeds, say=print):
     Raises:
         UserError: if the settings name the factor, or expand otherwise than by energy.
     """
-    if "threshold_scale" in arguments.named or arguments.config.expansion != "energy":
-        raise UserError("the study varies threshold_scale of expansion=energy, so neither can be set")
+    if arguments.config.expansion != "energy":
+        raise UserError("the study varies the threshold of expansion=energy; leave expansion as it is")
     arguments = in_comparison(arguments, "threshold")
     scaled = {label_of(scale): {"threshold_scale": scale} for scale in SCALES}
     failures = make_compared(arguments, seeds, scaled, _RUNS, say)

@@ -257,6 +257,7 @@ def test_studies_vary_one_choice_each(made, tmp_path):
         (["--seeds", "1"], "--seeds and --only go with --compare"),
         (["--compare", "--variant", "strict"], "it does not go with --variant"),
         (["--compare", "--only", "strict"], "unknown variant 'strict'"),
+        (["--compare", "paths", "--set", "paths=elbo"], "the comparison varies paths"),
     ],
 )
 def test_mistakes_are_told_in_one_line(flags, message):

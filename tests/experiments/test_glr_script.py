@@ -62,6 +62,7 @@ def test_studies_have_a_directory_each(made, tmp_path):
         (["--seeds", "1"], "--seeds and --only go with --compare", glr_script.main),
         (["--compare", "--only", "nave"], "unknown label 'nave'; did you mean 'naive'", glr_script.main),
         (["--compare", "--method", "ewc"], "--compare names what is compared by --only", glr_script.main),
+        (["--compare", "--set", "method=ewc"], "the comparison varies method", glr_script.main),
         (["--study", "sampling", "--set", "sampling=static"], "study sampling varies sampling", glr_script.ablations),
         (["--study", "freeze"], "unknown study 'freeze'; did you mean 'freeze_depth'", glr_script.ablations),
         (["--set", "stream=NI"], "stream=NI does not go with dataset=digits", glr_script.main),

@@ -438,6 +438,10 @@ MISTAKES = {
         r"long_term_limit must hold a batch of 16, got 3",
     ),
     "seeds without compare": (["--seeds", "1"], r"--seeds and --only go with --compare"),
+    "setting of a comparison": (
+        ["--compare", "methods", "--set", "beta=2", "memory=newest"],
+        "the comparison varies memory",
+    ),
     "batch larger than the short-term memory": (
         ["--set", "batch_size=65", "--output", "{new}"],
         r"batch_size must lie in 1\.\.capacity=64, got 65",

@@ -394,6 +394,8 @@ def test_a_variant_and_a_dominant_task_change_the_settings(monkeypatch):
         (["--compare", "--variant", "ocm"], "a comparison runs all variants"),
         (["--compare", "--only", "omc"], "unknown variant 'omc'; did you mean 'ocm'"),
         (["--all-dominant", "--dominant", "2"], "--all-dominant runs all choices"),
+        (["--all-dominant", "--set", "dominant=2"], "the comparison varies dominant, so it cannot be set"),
+        (["--compare", "--set", "memory=none"], "the comparison varies memory, so it cannot be set"),
         (["--dominant", "0"], "dominant must be at least 1, got 0"),
         (["--dominant", "6", "--output", "{new}"], r"dominant must name one of the phases 1\.\.5, got 6"),
         (["--set", "num_other=400", "--output", "{new}"], "400 images wanted of phase 2, which has"),

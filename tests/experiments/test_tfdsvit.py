@@ -315,8 +315,8 @@ def test_the_study_runs_every_factor_and_draws_experts_and_accuracy(monkeypatch,
         (["--seeds", "1"], "--seeds and --only go with --compare or --study"),
         (["--compare", "--variant", "gumbel"], "does not go with --variant"),
         (["--compare", "--only", "gumble"], "unknown variant 'gumble'; did you mean 'gumbel'"),
-        (["--study", "threshold", "--set", "threshold_scale=2"], "neither can be set"),
-        (["--study", "threshold", "--set", "expansion=none"], "neither can be set"),
+        (["--study", "threshold", "--set", "threshold_scale=2"], "varies threshold_scale, so it cannot be set"),
+        (["--study", "threshold", "--set", "expansion=none"], "leave expansion as it is"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(flags, message, tmp_path):
