@@ -252,7 +252,8 @@ def vae_arguments(config, image_shape, seed):
     """Returns the arguments of a `VAE` but for its networks, a dict."""
     names = ("latent_dim", "objective", "num_samples", "kl", "likelihood", "beta")
     own = {name: getattr(config, name) for name in names}
-    own["augmentation"] = RandomAffine(config.augmentation, seed) if config.augmentation else None
+    if config.augmentation:
+        own["augmentation"] = RandomAffine(config.augmentation, seed, share=config.augmented_share)
     return {**online_arguments(config, image_shape, seed), "image_shape": image_shape, **own}
 
 

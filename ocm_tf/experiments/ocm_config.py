@@ -10,6 +10,7 @@ _OCM = {
     "dynamic": False,
     "objective": "elbo",
     "augmentation": 0.0,
+    "augmented_share": 1.0,
     "weight_average": 0.0,
     "share_layers": True,
     "warm_start": False,
@@ -111,6 +112,9 @@ class OCMConfig:
         None, "updates for each arriving batch, drawn from the memory with replacement; none makes whole passes"
     )
     augmentation: float = setting(0.0, "strength of random affine distortions of training images; 0 trains without")
+    augmented_share: float = setting(
+        1.0, "share of the training images that are distorted, drawn anew for each minibatch"
+    )
     weight_average: float = setting(
         0.0, "momentum of a running mean of the weights that replaces them; 0 keeps the last"
     )
@@ -188,8 +192,13 @@ class OCMConfig:
         for name in ("learning_rate", "alpha", "expansion_threshold"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if not 0 <= self.beta_1 < 1:
-            raise ValueError(f"beta_1 must lie in [0, 1), got {self.beta_1}")
+        for name in ("beta_1", "weight_average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+        if self.augmentation < 0:
+            raise ValueError(f"augmentation must not be negative, got {self.augmentation}")
+        if not 0 < self.augmented_share <= 1:
+            raise ValueError(f"augmented_share must lie in (0, 1], got {self.augmented_share}")
         if self.max_transferred is not None and self.max_transferred < 0:
             raise ValueError(f"max_transferred must not be negative, got {self.max_transferred}")
         if self.image_samples is not None and self.image_samples < 2:

@@ -20,21 +20,29 @@ class RandomAffine(keras.layers.Layer):
         strength: factor on all amounts; 0 leaves the images as they are.
         seed: seed of the draws.
         flips: whether half of the images, at random, are mirrored left to right as well.
+        share: probability with which an image is distorted at all; flips are apart from it.
         **kwargs: as for `keras.layers.Layer`.
 
     Call: float images `(batch, height, width, channels)` -> images of the same shape and range, bilinear, zero outside.
     """
 
-    def __init__(self, strength: float = 1.0, seed: int | None = None, flips: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self, strength: float = 1.0, seed: int | None = None, flips: bool = False, share: float = 1.0, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         if strength < 0:
             raise ValueError(f"strength must not be negative, got {strength}.")
-        self.strength, self.flips, self.seed = strength, flips, seed
+        if not 0 < share <= 1:
+            raise ValueError(f"share must lie in (0, 1], got {share}.")
+        self.strength, self.flips, self.share, self.seed = strength, flips, share, seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, images: Tensor) -> Tensor:
         batch, (height, width) = ops.shape(images)[0], images.shape[1:3]
         draws = self.strength * keras.random.normal((6, batch), seed=self.seed_generator)
+        if self.share < 1:
+            chosen = keras.random.uniform((batch,), seed=self.seed_generator) < self.share
+            draws = draws * ops.cast(chosen, draws.dtype)
         angle, stretch_x, stretch_y, shear = 0.1 * draws[0], 0.08 * draws[1], 0.08 * draws[2], 0.08 * draws[3]
         shift_x, shift_y = 0.5 * width / 28 * draws[4], 0.5 * height / 28 * draws[5]
         cosine, sine = ops.cos(angle), ops.sin(angle)
@@ -52,4 +60,5 @@ class RandomAffine(keras.layers.Layer):
         return ops.image.affine_transform(images, transform, "bilinear", "constant", 0.0, "channels_last")
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "strength": self.strength, "flips": self.flips, "seed": self.seed}
+        own = {"strength": self.strength, "flips": self.flips, "share": self.share, "seed": self.seed}
+        return {**super().get_config(), **own}

@@ -165,6 +165,9 @@ def test_paper_values_are_those_of_the_method_and_data_set():
         ({"alpha": 0.0}, "alpha must be positive, got 0.0"),
         ({"learning_rate": -1.0}, "learning_rate must be positive, got -1.0"),
         ({"beta_1": 1.0}, r"beta_1 must lie in \[0, 1\), got 1.0"),
+        ({"weight_average": 1.0}, r"weight_average must lie in \[0, 1\), got 1.0"),
+        ({"augmentation": -0.5}, "augmentation must not be negative, got -0.5"),
+        ({"augmented_share": 0.0}, r"augmented_share must lie in \(0, 1\], got 0.0"),
         ({"max_transferred": -1}, "max_transferred must not be negative, got -1"),
         (
             {"memory": "random_replacement", "long_term_limit": 63},

@@ -58,9 +58,18 @@ def test_half_of_the_images_are_mirrored():
     assert (mirrored ^ same).all() and abs(mirrored.sum() - 100) < 4 * np.sqrt(50)
 
 
+def test_a_share_of_the_images_is_distorted_and_the_others_are_as_they_were():
+    images = np.repeat(make_images(1), 400, axis=0)
+    changes = np.abs(np.asarray(RandomAffine(1.0, seed=1, share=0.25)(images)) - images).max(axis=(1, 2, 3))
+    distorted = changes > 0.01
+    assert (changes[~distorted] < 1e-5).all() and abs(distorted.sum() - 100) < 4 * np.sqrt(75)
+
+
 def test_config_round_trip_and_refusal():
-    layer = RandomAffine(0.7, flips=True, seed=3)
+    layer = RandomAffine(0.7, flips=True, share=0.5, seed=3)
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     np.testing.assert_array_equal(copy(make_images()), layer(make_images()))
     with pytest.raises(ValueError, match="strength must not be negative, got -1"):
         RandomAffine(-1)
+    with pytest.raises(ValueError, match=r"share must lie in \(0, 1\], got 0"):
+        RandomAffine(share=0)
