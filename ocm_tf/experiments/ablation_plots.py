@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments import comparison_plots, plots
+from ocm_tf.experiments import compared_runs, plots, tables
 from ocm_tf.experiments.ocm_studies import STUDIES, full_scale_size
 from ocm_tf.experiments.plots import BLUE, VERMILION
 from ocm_tf.experiments.settings import format_value
@@ -59,7 +59,7 @@ def collect_study(study, runs_root):
     Raises:
         UserError: as `collect` of a comparison, or if runs are of other presets, or do not tell the varied setting.
     """
-    rows = comparison_plots.collect(runs_root)
+    rows = compared_runs.collect(runs_root)
     finished, labels = [row for row in rows if row.finished], [study.label(point.x) for point in study.points]
     if len({row.preset for row in finished}) > 1:
         raise UserError(f"the runs in {runs_root} are of several presets, so they cannot be compared")
@@ -81,7 +81,7 @@ def study_table(result):
     lines = [
         f"# {study.title[0].upper()}{study.title[1:]}",
         "",
-        f"{comparison_plots.describe_runs(runs)}. Varied: `{study.setting}`; the other changes to the preset: "
+        f"{compared_runs.describe_runs(runs)}. Varied: `{study.setting}`; the other changes to the preset: "
         + ", ".join(f"`{name}={format_value(value)}`" for name, value in others.items())
         + ". NLL in nats per image, mean ± standard deviation over n seeds; LTM is the size of the long-term memory at "
         "the end, N the number of components. The paper's numbers are of full scale, measured from its figures.",
@@ -99,17 +99,17 @@ def study_table(result):
             cells = [
                 format_value(result.own_x(index)),
                 f"{memory:,.0f}",
-                comparison_plots.format_count(components),
-                comparison_plots.format_mean(result.values(index, "value")),
+                tables.format_count(components),
+                tables.format_mean(result.values(index, "value")),
                 f"{seconds:,.0f}",
             ]
         published = [f"{point.upper:,}", f"{point.nll:.1f}" + " (doubtful)" * point.doubtful]
-        lines.append(comparison_plots.table_line([f"{point.x:g}", *cells, str(len(result.runs[index])), *published]))
+        lines.append(tables.table_line([f"{point.x:g}", *cells, str(len(result.runs[index])), *published]))
     text = "\n".join(lines) + "\n"
     if study.cautions:
         text += "\n" + "".join(f"- {caution}\n" for caution in study.cautions)
     if result.missing:
-        text += "\n" + comparison_plots.describe_missing(result.missing)
+        text += "\n" + compared_runs.describe_missing(result.missing)
     return text
 
 
@@ -117,7 +117,7 @@ def study_table(result):
 def plot_study(result):
     """Draws a study as the supplement does, size of memory or model above and NLL below, ours beside the paper's."""
     title = f"Ablation: {result.study.title}"
-    figure = plots.new_figure(title, comparison_plots.describe_runs(result.finished), 8.5, 6.4)
+    figure = plots.new_figure(title, compared_runs.describe_runs(result.finished), 8.5, 6.4)
     upper, lower = figure.subplots(2, 1, sharex=True)
     _draw_study(upper, lower, result)
     handles = _legend(lower, [result])
@@ -133,7 +133,7 @@ def plot_overview(results):
     rows = -(-len(results) // columns)
     runs = [run for result in results for run in result.finished]
     height = 1 + 5 * rows
-    figure = plots.new_figure("Ablations", comparison_plots.describe_runs(runs), 6 * columns, height)
+    figure = plots.new_figure("Ablations", compared_runs.describe_runs(runs), 6 * columns, height)
     panels = figure.subfigures(rows, columns, squeeze=False).ravel()
     for panel, result in zip(panels, results, strict=False):
         upper, lower = panel.subplots(2, 1, sharex=True)
@@ -226,7 +226,7 @@ def schedule_table():
     ]
     for study, x, size, published in rows:
         cells = [f"`{study.setting}`", f"{x:g}", f"{size:,}", f"{published:,}", f"{size - published:+d}"]
-        lines.append(comparison_plots.table_line(cells))
+        lines.append(tables.table_line(cells))
     return "\n".join(lines) + (
         f"\n\n{agreeing} of {len(rows)} values agree. At M = 512 the figure has four samples fewer: some round found "
         "fewer than 15 samples above the threshold. Of the batch sizes only 80 and 120 follow the arithmetic; the 1680 "

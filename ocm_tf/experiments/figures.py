@@ -16,7 +16,8 @@ from ocm_tf.experiments import (
     tfdsvit_plots,
 )
 from ocm_tf.experiments.ablation_plots import draw_studies, holds_studies
-from ocm_tf.experiments.comparison_plots import RUN_NAME, draw_comparison
+from ocm_tf.experiments.compared_runs import RUN_NAME
+from ocm_tf.experiments.comparison_plots import draw_comparison
 from ocm_tf.experiments.demc_config import MEMORIES, PATHS
 from ocm_tf.experiments.generation_comparison import draw_generation_comparison, holds_generation_runs
 from ocm_tf.experiments.glr_config import COMPARED

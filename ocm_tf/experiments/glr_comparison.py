@@ -7,10 +7,11 @@ import numpy as np
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import plots
-from ocm_tf.experiments.comparison_plots import RUN_NAME, format_mean, table_line
+from ocm_tf.experiments.compared_runs import RUN_NAME
 from ocm_tf.experiments.glr_studies import STUDIES
 from ocm_tf.experiments.plots import GREY
 from ocm_tf.experiments.run_records import read_results
+from ocm_tf.experiments.tables import format_mean, table_line
 from ocm_tf.files import write_atomically
 
 _PAPER = "paper: AlexNet with ImageNet weights, 60,000 images"

@@ -8,10 +8,11 @@ from scipy.special import stdtrit
 
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import plots
-from ocm_tf.experiments.comparison_plots import RUN_NAME, format_mean, table_line
+from ocm_tf.experiments.compared_runs import RUN_NAME
 from ocm_tf.experiments.mnemonics_plots import draw_map, explain_map, recorded_phases
 from ocm_tf.experiments.plots import BLUE, GREEN, GREY, INK, ORANGE, VERMILION
 from ocm_tf.experiments.run_records import read_results
+from ocm_tf.experiments.tables import format_mean, table_line
 from ocm_tf.files import write_atomically
 
 COLUMNS = {

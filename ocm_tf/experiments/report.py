@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments.comparison_plots import RUN_NAME
+from ocm_tf.experiments.compared_runs import RUN_NAME
 from ocm_tf.experiments.published import published_tables
 from ocm_tf.experiments.run_records import read_config, read_results
 from ocm_tf.experiments.settings import format_value

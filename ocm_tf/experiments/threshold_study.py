@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments import comparison_plots, plots
+from ocm_tf.experiments import compared_runs, plots, tables
 from ocm_tf.experiments.plots import BLUE, INK
 from ocm_tf.experiments.run_records import read_results
 from ocm_tf.files import write_atomically
@@ -42,7 +42,7 @@ def collect_study(root):
         UserError: if no run has finished.
     """
     root = pathlib.Path(root)
-    rows = [row for row in comparison_plots.collect(root) if row.label.startswith(_PREFIX)]
+    rows = [row for row in compared_runs.collect(root) if row.label.startswith(_PREFIX)]
     missing = [row for row in rows if not row.finished]
     finished = [row for row in rows if row.finished]
     if not finished:
@@ -52,7 +52,7 @@ def collect_study(root):
         metrics = read_results(root / row.name / "results.json")["metrics"]
         scale = float(row.label.removeprefix(_PREFIX))
         points.append((scale, {**metrics, "num_components": row.num_components}))
-    return sorted(points, key=lambda point: point[0]), missing, comparison_plots.describe_runs(finished)
+    return sorted(points, key=lambda point: point[0]), missing, compared_runs.describe_runs(finished)
 
 
 def study_table(points):
@@ -63,10 +63,10 @@ def study_table(points):
         runs = [metrics for other, metrics in points if other == scale]
 
         def cell(name, runs=runs):
-            return comparison_plots.format_mean(np.array([metrics.get(name, np.nan) for metrics in runs]))
+            return tables.format_mean(np.array([metrics.get(name, np.nan) for metrics in runs]))
 
         cells = [cell(name) for name in ("threshold", "num_components", *_MEASURES, "routing_accuracy")]
-        lines.append(comparison_plots.table_line([f"{scale:g}", *cells, str(len(runs))]))
+        lines.append(tables.table_line([f"{scale:g}", *cells, str(len(runs))]))
     return "\n".join(lines) + "\n"
 
 
@@ -111,7 +111,7 @@ def draw_threshold_study(root):
     points, missing, about = collect_study(root)
     text = study_table(points)
     if missing:
-        text += "\n" + comparison_plots.describe_missing(missing)
+        text += "\n" + compared_runs.describe_missing(missing)
     table, picture = root / "threshold.md", root / "figures" / "threshold.png"
     write_atomically(table, lambda path: path.write_text(text, encoding="utf-8"))
     plots.save_figure(plot_study(points, about), picture)

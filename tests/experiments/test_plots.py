@@ -17,6 +17,7 @@ from sklearn.datasets import load_digits
 from ocm_tf.errors import UserError
 from ocm_tf.experiments import (
     classification_plots,
+    compared_runs,
     comparison_plots,
     domain_plots,
     figures,
@@ -372,7 +373,7 @@ def comparison(tmp_path):
 
 class TestComparison:
     def test_collects_runs_and_tells_the_unfinished(self, comparison):
-        rows = comparison_plots.collect(comparison)
+        rows = compared_runs.collect(comparison)
         assert [(row.label, row.seed) for row in rows] == [
             ("dynamic-similar", 0), ("dynamic-similar", 1), ("dynamic-similar", 2), ("none", 0),
             ("random", 0), ("similar", 0), ("similar", 1), ("similar", 10),
@@ -381,8 +382,8 @@ class TestComparison:
         assert rows[2].value is None and np.isnan(rows[2].num_components)
 
     def test_averages_finished_seeds(self, comparison):
-        dynamic, similar, random = comparison_plots.summarise(
-            comparison_plots.collect(comparison), ["dynamic-similar", "similar"]
+        dynamic, similar, random = compared_runs.summarise(
+            compared_runs.collect(comparison), ["dynamic-similar", "similar"]
         )
         # Deviations of 118, 120, 125 from their mean 121 are -3, -1, 4: variance 26 / 2.
         assert similar.values.mean() == 121 and similar.std == pytest.approx(13**0.5)
@@ -391,7 +392,7 @@ class TestComparison:
         assert (dynamic.memory_samples, dynamic.num_components) == (1150, 4.5)
 
     def test_writes_the_table_in_the_order_given_or_by_nll(self, comparison):
-        rows = comparison_plots.collect(comparison)
+        rows = compared_runs.collect(comparison)
         similar = "| similar | 1,607 | 1 | 121.00 ± 3.61 | 132.07 | 110 | 3 |"
         random = "| random | 1,804 | 1 | 109.00 | – | 60 | 1 |"
         dynamic = "| dynamic-similar | 1,150 | 4.5 | 105.50 ± 0.71 | – | 60 | 2 |"
@@ -402,7 +403,7 @@ class TestComparison:
         assert table[2:] == [similar, dynamic, random]
 
     def test_draws_seeds_and_means(self, comparison):
-        figure = comparison_plots.plot_comparison(comparison_plots.collect(comparison), ["similar"])
+        figure = comparison_plots.plot_comparison(compared_runs.collect(comparison), ["similar"])
         points, class_map = figure.axes[:2]
         labels = [label.get_text() for label in points.get_yticklabels()]
         assert labels == ["similar", "random", "dynamic-similar"]
@@ -413,7 +414,7 @@ class TestComparison:
         assert behind_best.tolist() == [[14, 20], [10, 0], [0, 3]]
 
     def test_draws_the_values_of_the_paper_where_it_has_them(self, comparison):
-        axis = comparison_plots.plot_comparison(comparison_plots.collect(comparison), ["similar"]).axes[0]
+        axis = comparison_plots.plot_comparison(compared_runs.collect(comparison), ["similar"]).axes[0]
         # One of each label, not a number where the paper has none; the caps of deviations are shorter.
         marks = [line.get_xdata()[0] for line in axis.lines if line.get_markersize() == 14]
         np.testing.assert_array_equal(marks, [132.07, np.nan, np.nan])
@@ -423,7 +424,7 @@ class TestComparison:
         write_accuracy(tmp_path, "finetune-seed0", (0, 40))
         write_accuracy(tmp_path, "reservoir-seed0", (80, 90), paper=92.16)
         write_accuracy(tmp_path, "reservoir-seed1", (84, 90), paper=92.16)
-        rows = comparison_plots.collect(tmp_path)
+        rows = compared_runs.collect(tmp_path)
         table = comparison_plots.comparison_table(rows).splitlines()
         assert "| average accuracy (%) |" in table[0]
         # Deviations of 85 and 87 from their mean: variance 1 + 1.
@@ -439,12 +440,12 @@ class TestComparison:
             for dominant, accuracy in zip((1, 10), accuracies, strict=True):
                 write_accuracy(tmp_path, f"dynamic-ocm-dominant{dominant}-seed{seed}", (accuracy,))
         (tmp_path / "ocm-dominant2-seed0").mkdir()
-        rows = comparison_plots.collect(tmp_path)
+        rows = compared_runs.collect(tmp_path)
         assert [row.name for row in rows if row.label == "dynamic-ocm"] == [
             "dynamic-ocm-dominant1-seed0", "dynamic-ocm-dominant10-seed0",
             "dynamic-ocm-dominant1-seed1", "dynamic-ocm-dominant10-seed1",
         ]  # fmt: skip
-        (summary,) = comparison_plots.summarise(rows)
+        (summary,) = compared_runs.summarise(rows)
         assert summary.values.tolist() == [60, 66] and summary.part_values == {1: 63}
         _, missing = comparison_plots.draw_comparison(tmp_path)
         assert [row.name for row in missing] == ["ocm-dominant2-seed0"]
@@ -453,7 +454,7 @@ class TestComparison:
         write_accuracy(tmp_path, "finetune-seed0", (0, 40))
         write_result(tmp_path, "similar-seed0", 118.0)
         with pytest.raises(UserError, match="they measure NLL, average accuracy"):
-            comparison_plots.collect(tmp_path)
+            compared_runs.collect(tmp_path)
 
     def test_tells_of_each_domain(self, tmp_path):
         for seed, first in ((0, 80.0), (1, 82.0)):
@@ -463,7 +464,7 @@ class TestComparison:
             results["metrics"] |= {"nll_a": first, "num_test_a": 3, "stored_a": 7}
             results["metrics"] |= {"nll_b": 120.0, "num_test_b": 3, "stored_b": 0}
             path.write_text(json.dumps(results))
-        rows = comparison_plots.collect(tmp_path)
+        rows = compared_runs.collect(tmp_path)
         lines = comparison_plots.comparison_table(rows).splitlines()
         assert "| paper, full scale | a: NLL (stored) | b: NLL (stored) | seconds |" in lines[0]
         assert "| 81.00 (7) | 120.00 (0) |" in lines[2]
@@ -474,23 +475,23 @@ class TestComparison:
 
     def test_does_without_classes_and_counts(self, tmp_path):
         write_result(tmp_path, "similar-seed0", 118.0, memory=None, components=None)
-        rows = comparison_plots.collect(tmp_path)
+        rows = compared_runs.collect(tmp_path)
         assert len(comparison_plots.plot_comparison(rows).axes) == 1
         assert "| similar | – | – | 118.00 | 132.07 | 60 | 1 |" in comparison_plots.comparison_table(rows)
 
     def test_errors(self, tmp_path):
         with pytest.raises(UserError, match="no run directory named"):
-            comparison_plots.collect(tmp_path)
+            compared_runs.collect(tmp_path)
         write_result(tmp_path, "a-seed0", 1.0, finished=False)
         with pytest.raises(UserError, match="no run of this comparison has finished"):
             comparison_plots.draw_comparison(tmp_path)
         write_result(tmp_path, "a-seed1", 1.0, dataset="digits")
         write_result(tmp_path, "a-seed2", 1.0, dataset="mnist")
         with pytest.raises(UserError, match="they measure digits, mnist"):
-            comparison_plots.collect(tmp_path)
+            compared_runs.collect(tmp_path)
         (tmp_path / "a-seed2" / "results.json").write_text('{"finished": true, "metrics": {}}')
         with pytest.raises(UserError, match=r"a-seed2.results\.json lacks a value to compare"):
-            comparison_plots.collect(tmp_path)
+            compared_runs.collect(tmp_path)
 
 
 @pytest.fixture(scope="module")

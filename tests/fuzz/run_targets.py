@@ -116,12 +116,18 @@ def _figures(folder):
 
 
 def _comparison(folder):
-    from ocm_tf.experiments import comparison_plots, generation_comparison, glr_comparison, mnemonics_comparison
+    from ocm_tf.experiments import (
+        compared_runs,
+        comparison_plots,
+        generation_comparison,
+        glr_comparison,
+        mnemonics_comparison,
+    )
 
     for kind in (generation_comparison, glr_comparison, mnemonics_comparison):
         holds = {"generation_comparison": "holds_generation_runs", "glr_comparison": "holds_continual_runs"}
         getattr(kind, holds.get(kind.__name__.rpartition(".")[2], "is_incremental_comparison"))(folder)
-    rows = comparison_plots.collect(folder)
+    rows = compared_runs.collect(folder)
     if not all(row.finished for row in rows):
         raise UserError(f"{folder} has not finished")
     return comparison_plots.comparison_table(rows)
