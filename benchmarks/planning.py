@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from readme import replaced_between
 
-from ocm_tf.experiments.ocm_config import PRESETS, OCMConfig, scheduled_long_term_size, scheduled_updates
+from ocm_tf.experiments.ocm_config import PRESETS, OCMConfig
+from ocm_tf.experiments.ocm_schedule import scheduled_long_term_size, scheduled_updates
 from ocm_tf.experiments.script import run_script
 from ocm_tf.files import write_atomically
 

@@ -14,8 +14,9 @@ from ocm_tf.experiments.bound_tracker import BoundTracker
 from ocm_tf.experiments.domain_metrics import class_groups, nll_by_domain, routed_by_domain, stored_by_domain
 from ocm_tf.experiments.figures import draw_all
 from ocm_tf.experiments.image_metrics import load_feature_networks, measure_images
-from ocm_tf.experiments.ocm_config import paper_values, scheduled_long_term_size, scheduled_updates
+from ocm_tf.experiments.ocm_config import paper_values
 from ocm_tf.experiments.ocm_recorder import OCMRecorder
+from ocm_tf.experiments.ocm_schedule import scheduled_long_term_size, scheduled_updates
 from ocm_tf.experiments.run_directory import RunDirectory
 from ocm_tf.experiments.strategies import strategy_scope
 from ocm_tf.experiments.stream_fit import fit_stream

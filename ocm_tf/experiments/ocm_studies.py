@@ -3,7 +3,8 @@
 import dataclasses
 from typing import NamedTuple
 
-from ocm_tf.experiments.ocm_config import PAPER, scheduled_long_term_size
+from ocm_tf.experiments.ocm_config import PAPER
+from ocm_tf.experiments.ocm_schedule import scheduled_long_term_size
 from ocm_tf.experiments.settings import format_value
 
 _COUNTS = ("short_term_capacity", "batch_size")

@@ -6,7 +6,8 @@ import pytest
 from lines import LINES
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments.ocm_config import PRESETS, scheduled_updates
+from ocm_tf.experiments.ocm_config import PRESETS
+from ocm_tf.experiments.ocm_schedule import scheduled_updates
 
 MEASURED = {
     "step_50": {"gflop_per_cpu_second": 50.0, "ours": {"peak_mb": 90.0}},

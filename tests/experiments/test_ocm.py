@@ -19,6 +19,7 @@ from ocm_tf.experiments import (
     ocm,
     ocm_comparison,
     ocm_config,
+    ocm_schedule,
     ocm_script,
     parse_arguments,
     read_metrics,
@@ -91,7 +92,7 @@ def test_release_has_the_values_of_the_authors_code():
 @pytest.mark.parametrize(("capacity", "size"), [(300, 1204), (400, 1609), (512, 1609), (600, 1444), (700, 1324)])
 def test_the_scheduled_size_is_the_published_one(capacity, size):
     config = dataclasses.replace(PAPER, short_term_capacity=capacity, trigger="gt", seed_duplicate=True)
-    assert ocm_config.scheduled_long_term_size(config, 937) == size
+    assert ocm_schedule.scheduled_long_term_size(config, 937) == size
 
 
 def test_every_preset_and_variant_has_a_cost_or_a_name():
@@ -138,7 +139,7 @@ def test_joint_training_makes_as_many_updates_as_ocm():
         model.fit(stream.batches(config.arrival_size), epochs=1, verbose=0, callbacks=rules)
         counts[name] = int(model.optimizer.iterations.numpy())
     # The joint stream ends with its last whole arrival.
-    expected = ocm_config.scheduled_updates(config, 25)
+    expected = ocm_schedule.scheduled_updates(config, 25)
     assert counts["vae-elbo-ocm"] == expected
     assert expected - 50 < counts["joint"] <= expected
 

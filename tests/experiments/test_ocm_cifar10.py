@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from ocm_tf.experiments import ocm, ocm_config, ocm_script, parse_arguments, run_script
+from ocm_tf.experiments import ocm, ocm_config, ocm_schedule, ocm_script, parse_arguments, run_script
 from ocm_tf.experiments.ocm_cifar10_config import COSTS, PAPER, PRESETS, TINY
 from ocm_tf.metrics import classifier_features
 from ocm_tf.models import VAE, VAEMixture
@@ -40,7 +40,7 @@ def test_the_values_of_the_paper_are_those_of_its_companion():
 
 
 def test_the_long_term_memory_ends_near_the_published_size():
-    assert ocm_config.scheduled_long_term_size(PAPER, 781) == 544
+    assert ocm_schedule.scheduled_long_term_size(PAPER, 781) == 544
 
 
 @pytest.mark.parametrize(

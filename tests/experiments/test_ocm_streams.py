@@ -11,7 +11,7 @@ import pytest
 
 from ocm_tf import data
 from ocm_tf.errors import UserError
-from ocm_tf.experiments import ocm, ocm_config, ocm_streams, parse_arguments, read_metrics
+from ocm_tf.experiments import ocm, ocm_config, ocm_schedule, ocm_streams, parse_arguments, read_metrics
 from ocm_tf.experiments.ocm_comparison import DOMAIN_RULES, compared_rules
 from ocm_tf.experiments.ocm_config import VARIANTS
 from tests import tiny
@@ -82,7 +82,7 @@ def test_the_small_preset_reaches_its_limit_where_the_full_stream_does(script):
         """Returns how far into MNIST and Fashion-MNIST the long-term memory is full."""
         unlimited = dataclasses.replace(config, long_term_limit=10**6)
         num_batches = num_images // config.batch_size
-        sizes = [ocm_config.scheduled_long_term_size(unlimited, number) for number in range(num_batches)]
+        sizes = [ocm_schedule.scheduled_long_term_size(unlimited, number) for number in range(num_batches)]
         return np.searchsorted(sizes, config.limit) / num_batches
 
     presets, _ = SCRIPTS[script]
