@@ -80,6 +80,9 @@ MEMORY_LAYERS = {
     "SampleBuffer": Example(
         lambda: memory.SampleBuffer(7, tiny.IMAGE_SHAPE, "float32", 2), bad={"capacity": 0}, others=_shape()
     ),
+    "PackedSampleBuffer": Example(
+        lambda: memory.PackedSampleBuffer(7, tiny.IMAGE_SHAPE, 2, seed=3), bad={"bits": 3}, others=_shape(capacity=7)
+    ),
     "ExemplarMemory": Example(
         lambda: memory.ExemplarMemory(7, tiny.IMAGE_SHAPE, "float32"), bad={"capacity": 0}, others=_shape()
     ),
@@ -106,7 +109,9 @@ MEMORY_LAYERS = {
     "RandomReplacementMemory": Example(
         lambda: memory.RandomReplacementMemory(memory.SampleBuffer(7, tiny.IMAGE_SHAPE), seed=3)
     ),
-    "CooperativeMemory": Example(lambda: tiny.make_memory(seed_long_term=False, seed_duplicate=True)),
+    "CooperativeMemory": Example(
+        lambda: tiny.make_memory(seed_long_term=False, seed_duplicate=True, replay_limit=3, seed=5)
+    ),
     "WeightBank": Example(lambda: memory.WeightBank(3), bad={"capacity": -1}),
 }
 

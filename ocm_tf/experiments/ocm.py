@@ -21,7 +21,7 @@ from ocm_tf.experiments.run_directory import RunDirectory
 from ocm_tf.experiments.strategies import strategy_scope
 from ocm_tf.experiments.stream_fit import fit_stream
 from ocm_tf.files import save_arrays, write_atomically
-from ocm_tf.memory import CooperativeMemory, RandomReplacementMemory, SampleBuffer, ShortTermMemory
+from ocm_tf.memory import CooperativeMemory, PackedSampleBuffer, RandomReplacementMemory, SampleBuffer, ShortTermMemory
 from ocm_tf.models import VAE, VAEMixture
 from ocm_tf.networks import MLP, GaussianEncoder, RandomAffine
 from ocm_tf.optimizers import FusedAdam
@@ -125,7 +125,7 @@ def learn(model, stream, rules, directory, arguments, config, tracker=None, labe
     recorder.set_model(model)
     callbacks = [rule for rule in rules.values() if rule is not None]
     if config.memory == "reservoir":
-        callbacks.insert(0, ReservoirTransfer(config.limit, arguments.seed))
+        callbacks.insert(0, ReservoirTransfer(config.long_term_capacity, arguments.seed))
     callbacks.append(recorder)
 
     def batches(start):
@@ -205,13 +205,21 @@ def build_memory(config, image_shape, seed):
     if only_newest or config.memory == "short_term":
         return CooperativeMemory(short_term)
     # A round may begin just below the limit, and an empty memory takes in a whole batch.
-    capacity = config.limit + config.max_transferred + config.batch_size
+    capacity = config.long_term_capacity + config.max_transferred + config.batch_size
     return CooperativeMemory(
         short_term,
-        SampleBuffer(capacity, image_shape),
+        _long_term_memory(config, capacity, image_shape, seed),
         seed_long_term=config.memory == "cooperative",
         seed_duplicate=config.seed_duplicate,
+        replay_limit=None if config.memory_bits == 8 else config.limit,
+        seed=seed,
     )
+
+
+def _long_term_memory(config, capacity, image_shape, seed):
+    if config.memory_bits == 8:
+        return SampleBuffer(capacity, image_shape)
+    return PackedSampleBuffer(capacity, image_shape, config.memory_bits, seed)
 
 
 def layer_units(config):
@@ -313,7 +321,7 @@ def build_rules(config, seed):
         names += ("features", "scale_distance", "resample")
         transfer = MemoryTransfer(
             threshold=config.transfer_threshold,
-            long_term_limit=config.limit,
+            long_term_limit=config.long_term_capacity,
             seed=seed,
             **{name: getattr(config, name) for name in names},
         )

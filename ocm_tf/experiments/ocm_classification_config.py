@@ -84,6 +84,8 @@ class ClassificationConfig(OCMConfig):
         for name in ("augmentation", "weight_average"):
             if getattr(self, name):
                 raise ValueError(f"{name} is for density estimation alone, got {getattr(self, name)}")
+        if self.memory_bits != 8:
+            raise ValueError(f"memory_bits is for density estimation alone, got {self.memory_bits}")
         if self.num_passes != 1:
             raise ValueError(f"A stream of tasks is read once; num_passes is {self.num_passes}")
         if self.memory_budget is not None and self.memory != "none":

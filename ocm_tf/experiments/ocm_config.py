@@ -6,6 +6,7 @@ from ocm_tf.experiments.settings import setting
 
 _OCM = {
     "memory": "cooperative",
+    "memory_bits": 8,
     "selection": "similar",
     "dynamic": False,
     "objective": "elbo",
@@ -18,6 +19,7 @@ _OCM = {
 
 BEST = {
     "memory": "reservoir",
+    "memory_bits": 1,
     "augmentation": 1.0,
     "augmented_share": 0.5,
     "weight_average": 0.99,
@@ -138,6 +140,12 @@ class OCMConfig:
         "long-term samples at which transfer stops; none means 4 M, for reservoir as many as transfer would store over "
         "the stream, for random_replacement the paper's ratio",
     )
+    memory_bits: int = setting(
+        8,
+        "bits a pixel of the long-term memory; with fewer than 8 it holds as many more samples in the same bytes, and "
+        "after each batch a random part is replayed, as many as it would hold with 8",
+        (8, 4, 2, 1),
+    )
     seed_duplicate: bool = setting(False, "whether the first batch enters the short-term memory twice")
 
     selection: str = setting("similar", "which samples are moved", ("similar", "dissimilar", "random"))
@@ -206,6 +214,11 @@ class OCMConfig:
             raise ValueError(f"image_samples must be at least 2, got {self.image_samples}")
         if self.inception_weights is not None and not self.image_metrics:
             raise ValueError("inception_weights are for image metrics; set image_metrics=true as well")
+        if self.memory_bits < 8 and (self.likelihood == "gaussian" or self.memory not in ("cooperative", "reservoir")):
+            # Rounding keeps the distribution of binary draws; a Gaussian model would learn its noise.
+            raise ValueError(
+                f"memory_bits={self.memory_bits} needs memory=cooperative or reservoir, and likelihood=bernoulli"
+            )
         if self.memory == "random_replacement" and self.limit < self.batch_size:
             raise ValueError(f"long_term_limit must hold a batch of {self.batch_size}, got {self.limit}")
         if self.memory == "joint" and (self.stream != "shuffled" or self.num_passes != 1 or self.dynamic):
@@ -221,6 +234,11 @@ class OCMConfig:
             # CIFAR10 it is 1,000.
             return (1000 if self.dataset == "cifar10" else 3000) * self.short_term_capacity // 512
         return 4 * self.short_term_capacity
+
+    @property
+    def long_term_capacity(self):
+        """Samples that fill the long-term memory: the limit, or more where a pixel takes fewer bits."""
+        return self.limit * 8 // self.memory_bits
 
     @property
     def arrival_size(self):
@@ -355,6 +373,8 @@ def variant_changes(name, config):
     if changes["objective"] == "iwae":
         # With one sample the importance-weighted bound is the ELBO, and it has no analytic KL term.
         changes |= {"kl": "sampled", "num_samples": max(config.num_samples, _FEWEST_IWAE_SAMPLES)}
+    if config.likelihood == "gaussian":
+        changes["memory_bits"] = 8
     return changes
 
 

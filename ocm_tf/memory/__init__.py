@@ -37,6 +37,7 @@ from ocm_tf.memory.gaussian_mixture import fit_gaussian_mixture, log_densities
 from ocm_tf.memory.kernels import KERNELS, cosine_similarity, kernel_scores, laplace_code_kernel, rbf_kernel
 from ocm_tf.memory.latent_generator import LatentGenerator
 from ocm_tf.memory.overflow_rules import OVERFLOW_POLICIES, kept_rows
+from ocm_tf.memory.packed_sample_buffer import PackedSampleBuffer
 from ocm_tf.memory.random_replacement_memory import RandomReplacementMemory
 from ocm_tf.memory.replay_buffer import ReplayBuffer
 from ocm_tf.memory.replay_rules import (
@@ -72,6 +73,7 @@ __all__ = [
     "EvolvingMemory",
     "ExemplarMemory",
     "LatentGenerator",
+    "PackedSampleBuffer",
     "RandomReplacementMemory",
     "ReplayBuffer",
     "SampleBuffer",

@@ -27,6 +27,9 @@ class CooperativeMemory(keras.layers.Layer):
             kernel rule something to compare with.
         seed_duplicate: whether the very first batch is put in the short-term memory twice. The authors' code does so,
             and the published sizes of the long-term memory follow from it.
+        replay_limit: most long-term samples that training sees after an arriving batch, drawn at random for each; None
+            takes all. It keeps the share of the short-term memory and the computation where much is stored.
+        seed: seed of that draw.
         **kwargs: as for `keras.layers.Layer`.
     """
 
@@ -36,9 +39,15 @@ class CooperativeMemory(keras.layers.Layer):
         long_term: SampleBuffer | EvolvingMemory | None = None,
         seed_long_term: bool = True,
         seed_duplicate: bool = False,
+        replay_limit: int | None = None,
+        seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        if replay_limit is not None and replay_limit < 1:
+            raise ValueError(f"replay_limit must be at least 1, got {replay_limit}.")
+        self.replay_limit, self.seed = replay_limit, seed
+        self.seed_generator = None if replay_limit is None else keras.random.SeedGenerator(seed)
         self.short_term, self.long_term = short_term, long_term
         self.seed_long_term, self.seed_duplicate = seed_long_term, seed_duplicate
         self.num_seen = self.add_weight(name="num_seen", shape=(), dtype="int64", initializer="zeros", trainable=False)
@@ -67,11 +76,20 @@ class CooperativeMemory(keras.layers.Layer):
         self.num_seen.assign(self.num_seen + num_new)
 
     def gather(self) -> Samples:
-        """Returns all samples in memory as `Samples` of tensors, short-term first; works inside a graph."""
+        """Returns what is trained on as `Samples` of tensors, short-term first; works inside a graph.
+
+        It is all in memory, or with a `replay_limit` the short-term memory and a random part of the other.
+        """
         held = self.short_term.in_use()
         if self.long_term is None:
             return held
-        return Samples(*(tf.concat(pair, axis=0) for pair in zip(held, self.long_term.in_use(), strict=True)))
+        return Samples(*(tf.concat(pair, axis=0) for pair in zip(held, self._replayed(), strict=True)))
+
+    def _replayed(self):
+        if self.replay_limit is None:
+            return self.long_term.in_use()
+        order = keras.random.shuffle(tf.range(self.long_term.count), seed=self.seed_generator)
+        return self.long_term.rows(order[: self.replay_limit])
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -81,6 +99,8 @@ class CooperativeMemory(keras.layers.Layer):
             "long_term": None if self.long_term is None else serialize(self.long_term),
             "seed_long_term": self.seed_long_term,
             "seed_duplicate": self.seed_duplicate,
+            "replay_limit": self.replay_limit,
+            "seed": self.seed,
         }
 
     @classmethod

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from ocm_tf.memory.sample_buffer import SampleBuffer, Samples
+from ocm_tf.types import Tensor
 
 
 @keras.saving.register_keras_serializable(package="ocm_tf")
@@ -67,6 +68,10 @@ class EvolvingMemory(keras.layers.Layer):
     def in_use(self) -> Samples:
         """Returns all samples as `Samples` of tensors; works inside a graph."""
         return self.samples.in_use()
+
+    def rows(self, indices: Tensor) -> Samples:
+        """Returns the samples at `indices` as `Samples` of tensors; works inside a graph."""
+        return self.samples.rows(indices)
 
     def read(self) -> Samples:
         """Returns a copy of all samples as `Samples` of NumPy arrays, one cluster behind the other."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from ocm_tf.free_memory import require_memory
 from ocm_tf.memory.selection import reservoir_slots
-from ocm_tf.types import Array, ArrayLike
+from ocm_tf.types import Array, ArrayLike, Tensor
 
 
 class Samples(NamedTuple):
@@ -69,13 +69,13 @@ class SampleBuffer(keras.layers.Layer):
         self.capacity, self.sample_shape, self.sample_dtype = capacity, tuple(sample_shape), sample_dtype
         self.spare_rows, self.num_rows = spare_rows, capacity + spare_rows
         # The image, its label and its position.
-        row_bytes = math.prod(self.sample_shape) * np.dtype(sample_dtype).itemsize + 16
+        row_bytes = math.prod(self.stored_shape) * np.dtype(sample_dtype).itemsize + 16
         require_memory(self.num_rows * row_bytes, f"a memory of {self.num_rows:,} samples x {row_bytes:,} bytes")
 
         def weight(name, shape, dtype):
             return self.add_weight(name=name, shape=shape, dtype=dtype, initializer="zeros", trainable=False)
 
-        self.images = weight("images", (self.num_rows, *self.sample_shape), sample_dtype)
+        self.images = weight("images", (self.num_rows, *self.stored_shape), sample_dtype)
         self.labels = weight("labels", (self.num_rows,), "int64")
         self.positions = weight("positions", (self.num_rows,), "int64")
         self.count = weight("count", (), "int32")
@@ -89,6 +89,19 @@ class SampleBuffer(keras.layers.Layer):
     def __len__(self) -> int:
         return int(self.count.numpy())
 
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """Shape in which a sample is kept; a subclass that packs samples has one of its own."""
+        return self.sample_shape
+
+    def pack(self, images: Tensor) -> Tensor:
+        """Turns images into what is kept of them; works inside a graph."""
+        return tf.cast(images, self.sample_dtype)
+
+    def unpack(self, stored: Tensor) -> Tensor:
+        """Turns what is kept back into images; works inside a graph."""
+        return stored
+
     def append(self, samples: Samples) -> None:
         """Writes a batch behind the rows in use; works inside a graph.
 
@@ -101,20 +114,28 @@ class SampleBuffer(keras.layers.Layer):
         dtype = tf.as_dtype(samples.images.dtype)
         if dtype.is_floating and tf.as_dtype(self.sample_dtype).is_integer:
             raise ValueError(f"{self.name} holds {self.sample_dtype} images, got {dtype.name}.")
-        num_new = tf.shape(samples.positions)[0]
+        self._append_stored(samples._replace(images=self.pack(samples.images)))
+
+    def _append_stored(self, stored):
+        num_new = tf.shape(stored.positions)[0]
         rows = (self.count + tf.range(num_new))[:, None]
-        for column, new in zip(self.columns, samples, strict=True):
+        for column, new in zip(self.columns, stored, strict=True):
             column.assign(tf.tensor_scatter_nd_update(column.value, rows, tf.cast(new, column.dtype)))
         self.count.assign(self.count + num_new)
 
     def in_use(self) -> Samples:
         """Returns the rows in use as `Samples` of tensors; works inside a graph."""
-        return Samples(*(column.value[: self.count.value] for column in self.columns))
+        held = Samples(*(column.value[: self.count.value] for column in self.columns))
+        return held._replace(images=self.unpack(held.images))
+
+    def rows(self, indices: Tensor) -> Samples:
+        """Returns the rows in use at `indices` as `Samples` of tensors; works inside a graph."""
+        held = Samples(*(tf.gather(column.value, indices) for column in self.columns))
+        return held._replace(images=self.unpack(held.images))
 
     def read(self) -> Samples:
         """Returns a copy of the rows in use as `Samples` of NumPy arrays."""
-        count = len(self)
-        return Samples(*(column.numpy()[:count] for column in self.columns))
+        return Samples(*(np.array(column) for column in self.in_use()))
 
     def add(self, samples: Samples) -> None:
         """Writes samples behind the rows in use.
@@ -147,9 +168,10 @@ class SampleBuffer(keras.layers.Layer):
         rows = np.asarray(rows, np.int64)
         if len(rows) and (rows.min() < 0 or rows.max() >= len(self)):
             raise IndexError(f"{self.name} has {len(self)} rows in use, got rows {rows.min()} to {rows.max()}.")
-        for column, new in zip(self.columns, samples, strict=True):
+        stored = samples._replace(images=self.pack(tf.convert_to_tensor(samples.images)))
+        for column, new in zip(self.columns, stored, strict=True):
             values = column.numpy().copy()
-            values[rows] = new
+            values[rows] = np.asarray(new)
             column.assign(values)
 
     def offer(self, samples: Samples, num_seen: int, capacity: int, rng: np.random.Generator) -> None:
@@ -190,20 +212,24 @@ class SampleBuffer(keras.layers.Layer):
     @property
     def num_bytes(self) -> int:
         """Bytes of the images in use; labels and positions serve evaluation and are not counted."""
-        return len(self) * int(np.prod(self.sample_shape)) * np.dtype(self.sample_dtype).itemsize
+        return len(self) * math.prod(self.stored_shape) * np.dtype(self.sample_dtype).itemsize
 
     def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        for name, values in self.read()._asdict().items():
-            store[name] = values
+        count = len(self)
+        for name, column in self.columns._asdict().items():
+            store[name] = column.numpy()[:count]
 
     def load_own_variables(self, store: MutableMapping[str, Any]) -> None:
-        samples = Samples(*(np.asarray(store[name]) for name in Samples._fields))
-        if len(samples.positions) > self.num_rows:
+        stored = Samples(*(np.asarray(store[name]) for name in Samples._fields))
+        if len(stored.positions) > self.num_rows:
+            raise ValueError(f"The file holds {len(stored.positions)} samples for {self.name} of {self.num_rows} rows.")
+        if stored.images.shape[1:] != self.stored_shape:
             raise ValueError(
-                f"The file holds {len(samples.positions)} samples for {self.name} of {self.num_rows} rows."
+                f"The file holds samples stored as {stored.images.shape[1:]} for {self.name}, which stores them as "
+                f"{self.stored_shape}."
             )
         self.clear()
-        self.add(samples)
+        self._append_stored(Samples(*map(tf.convert_to_tensor, stored)))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -27,7 +27,7 @@ from ocm_tf.experiments import (
     run_series,
 )
 from ocm_tf.experiments.ocm_config import PAPER, PRESETS, RELEASE, TINY, VARIANTS
-from ocm_tf.memory import CooperativeMemory, RandomReplacementMemory
+from ocm_tf.memory import CooperativeMemory, PackedSampleBuffer, RandomReplacementMemory
 from ocm_tf.models import VAE, VAEMixture
 from tests import tiny
 
@@ -37,6 +37,7 @@ JUMP = 1.5
 # 400 images in 25 batches and five rounds.
 SHORT = ["train_per_class=40", "test_per_class=10", "epochs_per_batch=1", "hidden_units=12", "latent_dim=2"]
 SHORT += ["eval_samples=5", "expansion_samples=5", f"expansion_threshold={JUMP}"]
+PACKED = ["memory=reservoir", "memory_bits=1", "augmentation=1", "augmented_share=0.5", "weight_average=0.9"]
 
 
 def parse(*argv):
@@ -167,6 +168,8 @@ def test_paper_values_are_those_of_the_method_and_data_set():
         ({"learning_rate": -1.0}, "learning_rate must be positive, got -1.0"),
         ({"beta_1": 1.0}, r"beta_1 must lie in \[0, 1\), got 1.0"),
         ({"weight_average": 1.0}, r"weight_average must lie in \[0, 1\), got 1.0"),
+        ({"memory_bits": 4, "memory": "short_term"}, "memory_bits=4 needs memory=cooperative or reservoir"),
+        ({"memory_bits": 1, "likelihood": "gaussian"}, "memory_bits=1 needs .* likelihood=bernoulli"),
         ({"augmentation": -0.5}, "augmentation must not be negative, got -0.5"),
         ({"augmented_share": 0.0}, r"augmented_share must lie in \(0, 1\], got 0.0"),
         ({"max_transferred": -1}, "max_transferred must not be negative, got -1"),
@@ -227,6 +230,14 @@ def test_the_memory_is_that_of_the_settings(kind, short_term, long_term):
     assert isinstance(memory, classes.get(kind, CooperativeMemory))
     if kind in ("cooperative", "reservoir"):
         assert memory.seed_long_term == (kind == "cooperative") and memory.seed_duplicate
+
+
+def test_fewer_bits_hold_more_samples_of_which_as_many_are_replayed():
+    config = config_of("memory=reservoir", "memory_bits=2", "long_term_limit=50")
+    memory = ocm.build_memory(config, tiny.IMAGE_SHAPE, seed=0)
+    assert isinstance(memory.long_term, PackedSampleBuffer) and memory.long_term.bits == 2
+    assert config.long_term_capacity == 200 and memory.long_term.capacity == 200 + 10 + 16
+    assert memory.replay_limit == 50
 
 
 def test_a_model_that_does_not_grow_has_the_layers_of_one_that_does():
@@ -668,7 +679,7 @@ def test_a_run_is_reproducible_under_a_fixed_seed(tiny_runs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", [SHORT, [*SHORT, "memory=reservoir", "epochs_per_batch=3"]])
+@pytest.mark.parametrize("settings", [SHORT, [*SHORT, *PACKED, "epochs_per_batch=3"]])
 def test_an_interrupted_run_that_is_resumed_ends_as_one_never_stopped(tmp_path, settings):
     straight, stopped = tmp_path / "straight", tmp_path / "stopped"
     assert subprocess.run(command(straight, settings=settings), capture_output=True).returncode == 0

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ocm_tf.memory import CooperativeMemory, SampleBuffer, ShortTermMemory
-from tests.tiny import assert_equal_samples, make_memory, make_samples
+from tests.tiny import assert_aligned, assert_equal_samples, make_memory, make_samples
 
 SHAPE = (1, 1, 1)
 
@@ -66,12 +67,34 @@ def test_positions_count_on_over_rounds():
     assert memory.short_term.read().positions.tolist() == [16, 17, 18, 19]
 
 
+def test_a_replay_limit_draws_another_part_of_the_long_term_memory_for_each_batch():
+    memory = make_memory(image_shape=SHAPE, seed_long_term=False, replay_limit=5, seed=0)
+    observe(memory, 2)
+    assert_equal_samples(memory.gather(), make_samples(range(8)))
+    memory.long_term.add(make_samples(range(100, 112)))
+    gather = tf.function(memory.gather)
+    counts = np.zeros(12)
+    for _ in range(300):
+        held = gather()
+        assert_aligned(held)
+        np.testing.assert_array_equal(held.positions[:8], range(8))
+        replayed = held.positions[8:].numpy() - 100
+        assert len(set(replayed)) == 5
+        counts[replayed] += 1
+    np.testing.assert_allclose(counts / 300, 5 / 12, atol=5 * 0.5 / np.sqrt(300))
+
+
+def test_a_replay_limit_below_one_is_refused():
+    with pytest.raises(ValueError, match="replay_limit must be at least 1, got 0"):
+        make_memory(replay_limit=0)
+
+
 @pytest.mark.parametrize("long_term", [None, SampleBuffer(5, SHAPE, name="kept")])
 def test_configuration_comes_back(long_term):
-    memory = CooperativeMemory(ShortTermMemory(9, SHAPE, 3, "gt"), long_term, False, True, name="pair")
+    memory = CooperativeMemory(ShortTermMemory(9, SHAPE, 3, "gt"), long_term, False, True, 4, 7, name="pair")
     copy = CooperativeMemory.from_config(memory.get_config())
     assert copy.get_config() == memory.get_config()
-    assert (copy.seed_long_term, copy.seed_duplicate) == (False, True)
+    assert (copy.seed_long_term, copy.seed_duplicate, copy.replay_limit, copy.seed) == (False, True, 4, 7)
     assert copy.short_term.trigger == "gt" and copy.sample_shape == SHAPE
     assert (copy.long_term is None) == (long_term is None)
     assert [weight.shape for weight in copy.weights] == [weight.shape for weight in memory.weights]

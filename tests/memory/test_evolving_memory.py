@@ -27,6 +27,7 @@ def test_clusters_stand_one_behind_the_other():
     assert clusters.images.shape == (2, 4, 1, 1, 1)
     assert_equal_samples(clusters.take(1), cluster(2))
     assert_equal_samples(memory.in_use(), memory.read())
+    assert_equal_samples(memory.rows([6, 1]), memory.read().take([6, 1]))
     assert_aligned(memory.read())
 
 
