@@ -67,6 +67,8 @@ MEASURES = (
 )
 """What runs may be compared by; of those that a run has measured, the first is taken."""
 
+_COUNTS = ("memory_samples", "memory_bytes", "num_components", "wall_seconds")
+
 
 @dataclasses.dataclass(frozen=True)
 class ComparedRun:
@@ -86,6 +88,7 @@ class ComparedRun:
     domain_stored: dict = dataclasses.field(default_factory=dict)
     paper_value: float = math.nan
     memory_samples: float = math.nan
+    memory_bytes: float = math.nan
     num_components: float = math.nan
     wall_seconds: float = math.nan
     changes: dict = dataclasses.field(default_factory=dict)
@@ -110,6 +113,7 @@ class Summary:
     domain_stored: dict
     paper_value: float
     memory_samples: float
+    memory_bytes: float
     num_components: float
     wall_seconds: float
 
@@ -168,6 +172,7 @@ def _read_run(path, name):
             domain_stored={name: float(metrics.get(f"stored_{name}", 0)) for name in domains},
             paper_value=_number(results["paper"].get(measure.metric)),
             changes=results.get("changes", {}),
+            memory_bytes=_number(results.get("memory_bytes")),
             **{name: _number(results[name]) for name in ("memory_samples", "num_components", "wall_seconds")},
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -215,9 +220,7 @@ def _summary(label, runs):
         values=np.array([np.mean(values) for values in by_seed.values()]),
         **{name: _means([getattr(run, name) for run in runs]) for name in parts},
         paper_value=runs[0].paper_value,
-        memory_samples=float(np.mean([run.memory_samples for run in runs])),
-        num_components=float(np.mean([run.num_components for run in runs])),
-        wall_seconds=float(np.mean([run.wall_seconds for run in runs])),
+        **{name: float(np.mean([getattr(run, name) for run in runs])) for name in _COUNTS},
     )
 
 

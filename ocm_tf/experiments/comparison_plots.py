@@ -37,7 +37,10 @@ def comparison_table(rows, order=None):
     summaries = summarise(rows, order)
     measure = _measure_of(summaries)
     domains = shared_keys([summary.domain_nll for summary in summaries])
-    heads = ["label", "memory (samples)", "components", f"{measure.short} ({measure.unit})", "paper, full scale"]
+    # Samples need not take equal room, so that their number is not the budget.
+    in_bytes = any(not math.isnan(summary.memory_bytes) for summary in summaries)
+    heads = ["label", "memory (samples)", *(["memory (kB)"] if in_bytes else [])]
+    heads += ["components", f"{measure.short} ({measure.unit})", "paper, full scale"]
     beside = [name for name in measure.beside if any(name in summary.beside for summary in summaries)]
     heads += [measure.beside[name] for name in beside]
     heads += [f"{name}: NLL (stored)" for name in domains] + ["seconds", "n"]
@@ -46,6 +49,7 @@ def comparison_table(rows, order=None):
         cells = [
             summary.label,
             f"{summary.memory_samples:,.0f}",
+            *([f"{summary.memory_bytes / 1000:,.0f}"] if in_bytes else []),
             format_count(summary.num_components),
             format_mean(summary.values),
             f"{summary.paper_value:.2f}",

@@ -473,6 +473,14 @@ class TestComparison:
         assert [label.get_text() for label in columns.get_xticklabels()] == ["a", "b"]
         assert "NLL per domain" in columns.get_title(loc="left")
 
+    def test_tells_the_bytes_of_what_is_remembered_where_runs_do(self, tmp_path):
+        write_result(tmp_path, "packed-seed0", 100.0, 14432, memory_bytes=1_414_336)
+        write_result(tmp_path, "similar-seed0", 118.0, 1804)
+        table = comparison_plots.comparison_table(compared_runs.collect(tmp_path))
+        assert "| memory (samples) | memory (kB) | components |" in table
+        assert "| packed | 14,432 | 1,414 | 1 | 100.00 |" in table
+        assert "| similar | 1,804 | – | 1 | 118.00 |" in table
+
     def test_does_without_classes_and_counts(self, tmp_path):
         write_result(tmp_path, "similar-seed0", 118.0, memory=None, components=None)
         rows = compared_runs.collect(tmp_path)
