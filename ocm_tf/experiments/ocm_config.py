@@ -21,13 +21,13 @@ BEST = {
     "memory": "reservoir",
     "memory_bits": 1,
     "augmentation": 1.0,
-    "augmented_share": 0.5,
+    "augmented_share": 0.25,
     "weight_average": 0.99,
     "share_layers": False,
     "warm_start": True,
 }
-"""Our own choice, no method of the paper: a uniform sample of the stream, every second replay of which is distorted
-anew. A model that grows goes on from the weights that it freezes, all of them."""
+"""Our own choice, no method of the paper: a uniform sample of the stream, one binary draw of each image, a quarter of
+whose replays are distorted anew. A model that grows goes on from the weights that it freezes, all of them."""
 
 VARIANTS = {
     "vae-elbo-ocm": _OCM,
