@@ -20,7 +20,7 @@ def _costs(tiny, small, stream, paper):
         "tiny": f"{tiny}; for tests and a first look",
         "small": f"{small}, full layer sizes; shows the effect of the memory",
         "stream": f"{stream} on two cores, the whole stream and full sizes; only the inner loop is thinned",
-        "best": f"as stream, with what we found to work best on Split MNIST in place of the paper's rule; {stream}",
+        "best": f"as stream, with what we found to work best in place of the paper's rule; {stream}",
         "paper": f"the paper's values; {paper}",
         "release": "the authors' code's values where they differ; as long as paper",
     }
