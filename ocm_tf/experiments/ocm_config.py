@@ -374,6 +374,7 @@ def variant_changes(name, config):
         # With one sample the importance-weighted bound is the ELBO, and it has no analytic KL term.
         changes |= {"kl": "sampled", "num_samples": max(config.num_samples, _FEWEST_IWAE_SAMPLES)}
     if config.likelihood == "gaussian":
+        # What is kept in fewer bits is rounded at random, which only binary draws do not show.
         changes["memory_bits"] = 8
     return changes
 

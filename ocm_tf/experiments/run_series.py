@@ -130,7 +130,8 @@ def make_compared(arguments, seeds, compared, module, say=print):
     Args:
         arguments: `Arguments` of the series.
         seeds: the seeds.
-        compared: `{label: changes to the settings}`; they win over what the user set, unless all of them set it.
+        compared: `{label: changes to the settings}`; they win over what the user set. What all of them set,
+            the user cannot.
         module: name of the module whose `run` makes one run.
         say: called with one line of text now and then.
 

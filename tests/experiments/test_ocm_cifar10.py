@@ -58,6 +58,12 @@ def test_paper_values_are_those_of_table_2(variant, values):
     assert list(ocm_config.paper_values(config)) == names
 
 
+def test_best_keeps_whole_values_of_colours():
+    changes = ocm_config.variant_changes("best", PAPER)
+    assert changes["memory_bits"] == 8 and ocm_config.VARIANTS["best"]["memory_bits"] == 1
+    assert ocm_config.variant_of(dataclasses.replace(PAPER, **changes)) == "best"
+
+
 def test_one_buffer_alone_has_the_papers_thousand_samples():
     assert dataclasses.replace(PAPER, **ocm_config.VARIANTS["vae-elbo-random"]).limit == 1000
 
