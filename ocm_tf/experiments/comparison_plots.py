@@ -130,7 +130,8 @@ def _draw_points(axis, summaries, measure):
     axis.plot([], [], "o", color=GREY, alpha=0.4, label="one seed")
     if not all(math.isnan(summary.paper_value) for summary in summaries):
         axis.plot([], [], "|", color=INK, markersize=10, markeredgewidth=2, label="paper, full scale")
-    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, columnspacing=1.2, handletextpad=0.3)
+    # No wider than the panel, which would shrink by what stands out.
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, columnspacing=1, handlelength=1, handletextpad=0.3)
 
 
 def _draw_map(figure, axis, values, kind, names, measure):
@@ -142,12 +143,12 @@ def _draw_map(figure, axis, values, kind, names, measure):
     # The square root keeps small differences visible beside a setting that fails.
     colours = PowerNorm(0.5, vmin=0, vmax=max(behind_best.max(), 1))
     mesh = axis.imshow(behind_best, aspect="auto", cmap="YlOrBr", norm=colours)
-    figure.colorbar(mesh, ax=axis, label=f"{measure.unit.split()[0]} behind the best", pad=0.02)
+    figure.colorbar(mesh, ax=axis, label=f"{measure.unit.split()[0]} behind the best of the column", pad=0.02)
     ticks = np.arange(0, len(names), -(-len(names) // 20))
     slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 3 else {}
     axis.set_xticks(ticks, [names[i] for i in ticks], **slant)
     short = measure.short.removeprefix("average ")
-    axis.set_title(f"{short} per {kind}, coloured against the best of its column", loc="left")
+    axis.set_title(f"{short} per {kind}", loc="left")
     axis.tick_params(left=False, labelleft=False)
     axis.spines[:].set_visible(False)
     if len(names) <= 20:
