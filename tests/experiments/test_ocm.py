@@ -155,6 +155,7 @@ def test_paper_values_are_those_of_the_method_and_data_set():
     values = ocm_config.paper_values(PAPER)
     assert values == {"log_likelihood": -115.89, "nll": 115.89, "memory_samples": 1100, "num_components": 5}
     assert set(ocm_config.paper_values(TINY).values()) == {None}
+    assert set(ocm_config.paper_values(dataclasses.replace(PAPER, when_full="reservoir")).values()) == {None}
 
 
 @pytest.mark.parametrize(
