@@ -4,6 +4,7 @@ import dataclasses
 import math
 import pathlib
 import re
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,13 @@ from ocm_tf.experiments.run_records import read_results
 
 # Runs that differ in the dominant task alone have one label; each seed counts once, by the mean over its tasks.
 RUN_NAME = re.compile(r"(?P<label>.+?)(-dominant(?P<dominant>\d+))?-seed(?P<seed>\d+)")
+
+
+class Beside(NamedTuple):
+    """What a table shows beside the measure compared: the head of its column, and whether with its deviation."""
+
+    heading: str
+    with_deviation: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +35,7 @@ class Measure:
         unit: its unit.
         title: what the figure is called.
         higher_is_better: whether the best is the highest.
-        beside: `{metric: head of its column}` of what a table shows beside it, of what runs have measured.
+        beside: `{metric: Beside}`, what a table shows beside it, of what runs have measured.
     """
 
     metric: str
@@ -55,15 +63,29 @@ MEASURES = (
         "Average accuracy after the stream",
         higher_is_better=True,
         beside={
-            "forgetting": "forgetting (%)",
-            "routing_accuracy": "routing (%)",
-            "task_assisted_accuracy": "task-assisted (%)",
-            "num_experts": "experts",
-            "parameters": "parameters",
-            "updates_to_target": "updates to target",
+            "forgetting": Beside("forgetting (%)"),
+            "routing_accuracy": Beside("routing (%)"),
+            "task_assisted_accuracy": Beside("task-assisted (%)"),
+            "num_experts": Beside("experts"),
+            "parameters": Beside("parameters"),
+            "updates_to_target": Beside("updates to target"),
         },
     ),
-    Measure("nll", "nll_class_", "class", "NLL", "nats per image", "Negative log-likelihood after the stream"),
+    Measure(
+        "nll",
+        "nll_class_",
+        "class",
+        "NLL",
+        "nats per image",
+        "Negative log-likelihood after the stream",
+        beside={
+            "psnr": Beside("PSNR (dB)", with_deviation=True),
+            "inception_score": Beside("inception score", with_deviation=True),
+            "fid": Beside("FID", with_deviation=True),
+            "classifier_frechet_distance": Beside("Frechet, samples", with_deviation=True),
+            "reconstruction_classifier_frechet_distance": Beside("Frechet, reconstructions", with_deviation=True),
+        },
+    ),
 )
 """What runs may be compared by; of those that a run has measured, the first is taken."""
 
@@ -102,7 +124,7 @@ class ComparedRun:
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """The mean of the finished runs of one label over their seeds."""
+    """The mean of the finished runs of one label over their seeds; `values` and `beside` hold one value a seed."""
 
     label: str
     measure: Measure
@@ -212,12 +234,17 @@ def _badness(summary):
 def _summary(label, runs):
     by_seed = {}
     for run in runs:
-        by_seed.setdefault(run.seed, []).append(run.value)
-    parts = ("part_values", "beside", "domain_nll", "domain_stored")
+        by_seed.setdefault(run.seed, []).append(run)
+    beside = shared_keys([run.beside for run in runs])
+    parts = ("part_values", "domain_nll", "domain_stored")
     return Summary(
         label=label,
         measure=runs[0].measure,
-        values=np.array([np.mean(values) for values in by_seed.values()]),
+        values=np.array([np.mean([run.value for run in of_seed]) for of_seed in by_seed.values()]),
+        beside={
+            name: np.array([np.mean([run.beside[name] for run in of_seed]) for of_seed in by_seed.values()])
+            for name in beside
+        },
         **{name: _means([getattr(run, name) for run in runs]) for name in parts},
         paper_value=runs[0].paper_value,
         **{name: float(np.mean([getattr(run, name) for run in runs])) for name in _COUNTS},

@@ -28,8 +28,8 @@ def comparison_table(rows, order=None):
         order: see `summarise`.
 
     Returns:
-        table: str; what is compared is mean ± standard deviation over n seeds, the other numbers are means. A stream
-            of several domains has a column for each.
+        table: str; what is compared is mean ± standard deviation over n seeds, and so are the measures of images; the
+            other numbers are means. A stream of several domains has a column for each.
 
     Raises:
         UserError: if no run has finished.
@@ -42,7 +42,7 @@ def comparison_table(rows, order=None):
     heads = ["label", "memory (samples)", *(["memory (kB)"] if in_bytes else [])]
     heads += ["components", f"{measure.short} ({measure.unit})", "paper, full scale"]
     beside = [name for name in measure.beside if any(name in summary.beside for summary in summaries)]
-    heads += [measure.beside[name] for name in beside]
+    heads += [measure.beside[name].heading for name in beside]
     heads += [f"{name}: NLL (stored)" for name in domains] + ["seconds", "n"]
     lines = [f"| {' | '.join(heads)} |", "|---|" + "---:|" * (len(heads) - 1)]
     for summary in summaries:
@@ -53,13 +53,19 @@ def comparison_table(rows, order=None):
             format_count(summary.num_components),
             format_mean(summary.values),
             f"{summary.paper_value:.2f}",
-            *(format_count(summary.beside.get(name, math.nan)) for name in beside),
+            *(_format_beside(measure.beside[name], summary.beside.get(name)) for name in beside),
             *(f"{summary.domain_nll[name]:.2f} ({summary.domain_stored[name]:,.0f})" for name in domains),
             f"{summary.wall_seconds:,.0f}",
             str(len(summary.values)),
         ]
         lines.append(table_line(cells))
     return "\n".join(lines) + "\n"
+
+
+def _format_beside(column, values):
+    if values is None:
+        return "nan"
+    return format_mean(values) if column.with_deviation else format_count(values.mean())
 
 
 @plots.styled

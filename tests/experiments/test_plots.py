@@ -481,6 +481,28 @@ class TestComparison:
         assert "| packed | 14,432 | 1,414 | 1 | 100.00 |" in table
         assert "| similar | 1,804 | – | 1 | 118.00 |" in table
 
+    def test_measures_of_images_have_their_deviation_and_counts_their_mean_alone(self, tmp_path):
+        for seed, distance in ((0, 140.0), (1, 144.0)):
+            write_result(tmp_path, f"similar-seed{seed}", 1990.0)
+            path = tmp_path / f"similar-seed{seed}" / "results.json"
+            results = json.loads(path.read_text())
+            results["metrics"]["classifier_frechet_distance"] = distance
+            path.write_text(json.dumps(results))
+        write_result(tmp_path, "random-seed0", 1980.0)
+        table = comparison_plots.comparison_table(compared_runs.collect(tmp_path)).splitlines()
+        assert "| paper, full scale | Frechet, samples | seconds |" in table[0]
+        assert "| 1980.00 | – | – | 60 | 1 |" in table[2]
+        # Deviations of 140 and 144 from their mean: variance 4 + 4.
+        assert "| 132.07 | 142.00 ± 2.83 | 60 | 2 |" in table[3]
+        for seed, experts in ((0, 3), (1, 4)):
+            write_accuracy(tmp_path / "accuracy", f"tfdsvit-seed{seed}", (80,))
+            path = tmp_path / "accuracy" / f"tfdsvit-seed{seed}" / "results.json"
+            results = json.loads(path.read_text())
+            results["metrics"]["num_experts"] = experts
+            path.write_text(json.dumps(results))
+        table = comparison_plots.comparison_table(compared_runs.collect(tmp_path / "accuracy")).splitlines()
+        assert "| experts |" in table[0] and "| 3.5 |" in table[2]
+
     def test_does_without_classes_and_counts(self, tmp_path):
         write_result(tmp_path, "similar-seed0", 118.0, memory=None, components=None)
         rows = compared_runs.collect(tmp_path)
