@@ -1,8 +1,10 @@
 """What the OCM classification scripts share: their flags beyond the common ones, and whether to run once or compare."""
 
+from dataclasses import replace
+
 from ocm_tf.errors import UserError
 from ocm_tf.experiments.comparison_plots import draw_comparison
-from ocm_tf.experiments.ocm_classification_config import COSTS, VARIANTS, dominant_choices
+from ocm_tf.experiments.ocm_classification_config import COSTS, VARIANTS, dominant_choices, for_dataset
 from ocm_tf.experiments.run_series import changed, in_comparison, make_compared, report, run_once, with_variant
 from ocm_tf.experiments.series_flags import add_comparison_flags, chosen, refuse_series_flags, seeds_of
 from ocm_tf.experiments.settings import parse_arguments
@@ -64,6 +66,8 @@ def compare(arguments, seeds, only=None, dominants=(), say=print):
         paths: list of the table and the figure.
         failures: `{name of the run: message}`.
     """
+    # As a run records them, so that a finished one is known again.
+    arguments = replace(arguments, config=for_dataset(arguments.config))
     compared = chosen("variant", only, VARIANTS)
     if dominants:
         compared = {

@@ -378,6 +378,14 @@ def test_all_dominant_tasks_are_run_for_every_variant_and_seed(monkeypatch, tmp_
     assert made[1].config.memory == "none" and made[1].config.stream == "imbalanced" and made[-1].seed == 4
 
 
+def test_a_finished_run_of_a_comparison_is_not_made_again(tmp_path, capsys):
+    argv = ["--preset", "tiny", "--compare", "--only", "finetune", "--quiet", "--output", str(tmp_path)]
+    argv += ["--set", *SHORT]
+    for said in ("[1/1] finetune-seed0\n", "[1/1] finetune-seed0: finished before\n"):
+        assert ocm_classification_script.main("ocm_classification", "", PRESETS, argv) == 0
+        assert said in capsys.readouterr().out
+
+
 def test_a_variant_and_a_dominant_task_change_the_settings(monkeypatch):
     seen = []
     monkeypatch.setattr(ocm_classification, "run", seen.append)
