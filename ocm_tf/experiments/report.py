@@ -99,8 +99,12 @@ def _read(path):
     results = read_results(path, _REQUIRED)
     if not results["finished"]:
         return None
+    if results["experiment"] == "ocm_ablations":
+        # Its runs note the method's value in the paper's tables, which is not that of the setting varied; the tables of
+        # the studies have those.
+        results = {**results, "paper": {}}
     config_path = path.with_name("config.json")
-    config = read_config(config_path, required=("data_source",)) if config_path.exists() else {}
+    config = read_config(config_path, required=("data_source", "command")) if config_path.exists() else {}
     match = RUN_NAME.fullmatch(path.parent.name)
     return ReportedRun(path.parent.parent, match["label"] if match else path.parent.name, results, config)
 
@@ -239,7 +243,7 @@ def _origin(runs, datasets, by_label):
     ]
     commands = [_command(same[0]) for same in by_label.values() if same[0].config]
     if commands:
-        lines += ["", "<details><summary>commands, one seed of each</summary>", "", "```bash"]
+        lines += ["", "<details><summary>commands, of single runs one seed of each</summary>", "", "```bash"]
         lines += [*dict.fromkeys(commands), "```", "", "</details>"]
     return lines
 
@@ -259,11 +263,24 @@ def _versions(runs):
 
 
 def _command(run):
-    """Returns the command that makes a run alone, without what says only where it goes."""
+    """Returns the command that makes a run alone, or the study it is of, without what says only where it goes."""
+    if run.results["experiment"].endswith("_ablations"):
+        # These scripts make whole studies; what a study varies cannot be set.
+        return _without_places(shlex.split(run.config["command"]))
     settings = [f"{name}={_setting(value)}" for name, value in run.results.get("changes", {}).items()]
     command = ["python", f"scripts/{run.results['experiment']}.py", "--preset", str(run.results["preset"])]
     command += ["--seed", str(run.results["seed"])]
     return shlex.join([*command, *(["--set", *settings] if settings else [])])
+
+
+def _without_places(command):
+    kept, words = [], iter(command)
+    for word in words:
+        if word == "--output":
+            next(words)
+        elif word not in ("--quiet", "--resume", "--overwrite"):
+            kept.append(word)
+    return shlex.join(kept)
 
 
 def _setting(value):

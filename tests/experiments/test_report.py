@@ -19,7 +19,8 @@ def write_run(path, nll, paper=None, script="ocm_split_mnist", dataset="mnist", 
         "memory_samples": 100, "memory_bytes": 78400, "num_components": 1, "wall_seconds": 10.0 * (seed + 1),
         "finished": finished,
     }  # fmt: skip
-    config = {"data_source": "from somewhere", "git": {"commit": "0123456789abcdef"}}
+    command = f"python scripts/{script}.py --study alpha --seeds 0 --quiet --output runs/a --threads 1"
+    config = {"data_source": "from somewhere", "command": command, "git": {"commit": "0123456789abcdef"}}
     (path / "results.json").write_text(json.dumps(results))
     (path / "config.json").write_text(json.dumps(config))
 
@@ -62,6 +63,14 @@ def test_says_of_every_published_table_what_was_not_run(tmp_path):
     ]
     assert said == [(f"{table.title}, rows not run here:", list(table.rows)) for table in published_tables()]
     assert "| method | some metric | nll class 0 |" in text
+
+
+def test_studies_give_their_own_command_and_no_value_of_a_table(tmp_path):
+    folder = tmp_path / "ocm_ablations" / "small" / "alpha"
+    write_run(folder / "alpha=5-seed0", 148.0, 132.07, script="ocm_ablations", alpha=5.0)
+    text = report(tmp_path)
+    assert "\npython scripts/ocm_ablations.py --study alpha --seeds 0 --threads 1\n" in text
+    assert row_of(text, "alpha=5") == ["alpha=5", "148", "100", "1", "10", "1"]
 
 
 def test_studies_stand_with_their_paper_and_other_scripts_behind_all(tmp_path):
