@@ -149,7 +149,8 @@ def _draw_map(figure, axis, values, kind, names, measure):
     # The square root keeps small differences visible beside a setting that fails.
     colours = PowerNorm(0.5, vmin=0, vmax=max(behind_best.max(), 1))
     mesh = axis.imshow(behind_best, aspect="auto", cmap="YlOrBr", norm=colours)
-    figure.colorbar(mesh, ax=axis, label=f"{measure.unit.split()[0]} behind the best of the column", pad=0.02)
+    unit = "points" if measure.unit == "%" else measure.unit.split()[0]
+    figure.colorbar(mesh, ax=axis, label=f"{unit} behind the best of the column", pad=0.02)
     ticks = np.arange(0, len(names), -(-len(names) // 20))
     slant = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 3 else {}
     axis.set_xticks(ticks, [names[i] for i in ticks], **slant)
