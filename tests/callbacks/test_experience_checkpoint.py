@@ -13,6 +13,7 @@ from ocm_tf.callbacks import BestState, ExperienceCheckpoint, Interrupted
 from ocm_tf.files import DamagedFileError
 from ocm_tf.models import EWC, GenerativeLatentReplay, LatentReplay
 from tests.models.tiny_experiences import EXPERIENCES, make_classifier, make_parts
+from tests.signals import raise_and_wait
 from tests.tiny import optimizer_values
 
 NUM_EXPERIENCES, EPOCHS = 2, 3
@@ -38,7 +39,7 @@ class StopAt(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if (self.model.experience_index, epoch) == self.where:
-            signal.raise_signal(signal.SIGTERM)
+            raise_and_wait(signal.SIGTERM)
 
 
 def make_model(kind):

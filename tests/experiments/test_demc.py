@@ -25,6 +25,7 @@ from ocm_tf.experiments.demc_config import (
 )
 from ocm_tf.experiments.demc_metrics import task_errors
 from ocm_tf.experiments.demc_recorder import DEMCRecorder
+from tests.signals import raise_and_wait
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 ALL_PRESETS = (MNIST_PRESETS, FASHION_PRESETS, SVHN_PRESETS, CIFAR10_PRESETS)
@@ -177,7 +178,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_one_never_stopped(finished, 
     def stop_at_fourteen(recorder, batch, logs=None):
         original(recorder, batch, logs)
         if recorder.num_batches == 14:
-            signal.raise_signal(signal.SIGTERM)
+            raise_and_wait(signal.SIGTERM)
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(DEMCRecorder, "on_train_batch_end", stop_at_fourteen)

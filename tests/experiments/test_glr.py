@@ -24,6 +24,7 @@ from ocm_tf.models import GenerativeLatentReplay, Joint, LatentReplay
 from tests.core50_files import image_contents, list_contents, make_entry
 from tests.data.data_files import write_folder
 from tests.models.tiny_experiences import EXPERIENCES, learn, make_classifier
+from tests.signals import raise_and_wait
 
 SHORT = ["num_experiences=2", "num_train=120", "num_test=50", "epochs=3", "margin=0", "buffer_size=40"]
 SHORT += ["batch_size=16", "minibatches_per_step=4", "patience=3", "learning_rate=0.2", "measure_train=true"]
@@ -103,7 +104,7 @@ def test_a_run_stopped_within_an_experience_ends_as_one_never_stopped(finished, 
     def stop_in_second(recorder, epoch, logs=None):
         original(recorder, epoch, logs)
         if recorder.model.experience_index == 1 and epoch == 1:
-            signal.raise_signal(signal.SIGTERM)
+            raise_and_wait(signal.SIGTERM)
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(GLRRecorder, "on_epoch_end", stop_in_second)

@@ -27,6 +27,7 @@ from ocm_tf.experiments.mnemonics_config import (
 from ocm_tf.experiments.mnemonics_recorder import MnemonicsRecorder
 from ocm_tf.experiments.mnemonics_script import main, main_ablations
 from ocm_tf.models import IncrementalClassifier, Mnemonics
+from tests.signals import raise_and_wait
 
 SHORT = ["train_per_class=6", "test_per_class=4", "epochs=1", "milestones=1", "outer_steps=2", "inner_steps=2"]
 SHORT += ["batch_size=64", "base_classes=4", "classes_per_phase=6"]
@@ -219,7 +220,7 @@ class InterruptedAt(MnemonicsRecorder):
     def record(self, model, experience, step):
         super().record(model, experience, step)
         if experience.index == 0:
-            signal.raise_signal(signal.SIGINT)
+            raise_and_wait(signal.SIGINT)
 
 
 # A checkpoint tells its states apart by the names of their classes.

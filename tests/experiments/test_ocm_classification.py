@@ -31,6 +31,7 @@ from ocm_tf.experiments.ocm_classification_config import (
 from ocm_tf.experiments.ocm_recorder import OCMRecorder
 from ocm_tf.models import ClassifierMixture, OnlineClassifier
 from tests import tiny
+from tests.signals import raise_and_wait
 
 # 200 images in 20 batches and ten rounds.
 SHORT = ["train_per_class=20", "test_per_class=10", "steps_per_batch=1", "hidden_units=8", "latent_dim=2"]
@@ -315,7 +316,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_one_never_stopped(finished, 
     def stop_at_nine(recorder, batch, logs=None):
         original(recorder, batch, logs)
         if recorder.num_batches == 9:
-            signal.raise_signal(signal.SIGTERM)
+            raise_and_wait(signal.SIGTERM)
 
     with monkeypatch.context() as patch, pytest.raises(Interrupted):
         patch.setattr(OCMRecorder, "on_train_batch_end", stop_at_nine)

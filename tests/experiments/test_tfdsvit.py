@@ -17,6 +17,7 @@ from ocm_tf.experiments.tfdsvit_config import COSTS, PRESETS, VARIANTS, TFDSViTC
 from ocm_tf.experiments.tfdsvit_recorder import TFDSViTRecorder
 from ocm_tf.networks import GaussianAutoencoder, LinearAutoencoder
 from tests import tiny
+from tests.signals import raise_and_wait
 
 # 200 images in 25 batches.
 SHORT = ["train_per_class=20", "test_per_class=10", "steps_per_batch=1", "embed_dim=4", "head_dim=3", "head_units=6"]
@@ -223,7 +224,7 @@ def test_a_run_that_was_stopped_and_resumed_ends_as_one_never_stopped(finished, 
     def stop(recorder, batch, logs=None):
         after_batch(recorder, batch, logs)
         if recorder.num_batches == 11:
-            signal.raise_signal(signal.SIGINT)
+            raise_and_wait(signal.SIGINT)
 
     with monkeypatch.context() as patch:
         patch.setattr(TFDSViTRecorder, "on_train_batch_end", stop)
