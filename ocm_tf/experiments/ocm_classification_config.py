@@ -177,7 +177,8 @@ PRESETS = {"tiny": TINY, "small": SMALL, "stream": STREAM, "paper": PAPER, "rele
 COSTS = {
     "tiny": "seconds, the embedded 8x8 digits; for tests and a first look",
     "small": "a minute or two on one core, 5,000 real images; shows the effect of the memory",
-    "stream": "minutes on one core for MNIST, the whole stream and full sizes; only the inner loop is thinned",
+    "stream": "the whole stream and full sizes, only the inner loop is thinned; two minutes on one core for MNIST "
+    "without VAEs, about an hour for a model that grows",
     "paper": "the paper's values, those of the benchmark where it gives none; hours to days on two cores",
     "release": "the same as paper: the authors released no code for classification",
 }
