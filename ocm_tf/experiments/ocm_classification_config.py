@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ocm_tf.errors import UserError
-from ocm_tf.experiments.ocm_config import OCMConfig
+from ocm_tf.experiments.ocm_config import THINNED, OCMConfig
 from ocm_tf.experiments.settings import setting
 
 VARIANTS = {
@@ -146,19 +146,7 @@ SMALL = replace(
     eval_samples=20,
 )
 
-# The paper's stream, memory and networks; only the inner loop is thinned, with the kernel and threshold of the authors'
-# code for density estimation, as there.
-STREAM = replace(
-    PAPER,
-    steps_per_batch=10,
-    num_samples=1,
-    kl="analytic",
-    learning_rate=5e-4,
-    kernel="laplace_code",
-    transfer_threshold=0.35,
-    expansion_samples=20,
-    eval_samples=100,
-)
+STREAM = replace(PAPER, **THINNED, steps_per_batch=10, eval_samples=100)
 
 TINY = replace(
     SMALL,
