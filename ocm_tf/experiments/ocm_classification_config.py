@@ -166,7 +166,7 @@ COSTS = {
     "tiny": "seconds, the embedded 8x8 digits; for tests and a first look",
     "small": "a minute or two on one core, 5,000 real images; shows the effect of the memory",
     "stream": "the whole stream and full sizes, only the inner loop is thinned; two minutes on one core for MNIST "
-    "without VAEs, about an hour for a model that grows",
+    "without VAEs, a few times as long for a model that grows",
     "paper": "the paper's values, those of the benchmark where it gives none; hours to days on two cores",
     "release": "the same as paper: the authors released no code for classification",
 }
