@@ -99,10 +99,6 @@ def _read(path):
     results = read_results(path, _REQUIRED)
     if not results["finished"]:
         return None
-    if results["experiment"] == "ocm_ablations":
-        # Its runs note the method's value in the paper's tables, which is not that of the setting varied; the tables of
-        # the studies have those.
-        results = {**results, "paper": {}}
     config_path = path.with_name("config.json")
     config = read_config(config_path, required=("data_source", "command")) if config_path.exists() else {}
     match = RUN_NAME.fullmatch(path.parent.name)
@@ -133,7 +129,7 @@ def report(root):
     others = dict.fromkeys(map(_family, sorted(scripts)))
     order = [*papers, *others]
     paper = None
-    # Studies, of which no table was published, follow the scripts of their paper.
+    # Scripts of which no table was published follow those of their paper.
     for script in sorted([*known, *sorted(set(scripts) - set(known))], key=lambda name: order.index(_family(name))):
         of_script = [table for table in tables if table.script == script]
         if papers.get(_family(script)) != paper:
@@ -205,19 +201,20 @@ def _has_paper(metric, runs, published):
 
 
 def _paper_value(metric, label, run, published):
+    # The row comes first: a run of a study notes the value of its method, the row that of the setting varied.
+    row = (published.rows if published else {}).get(label, {})
+    if metric in row:
+        return "not found" if row[metric] is None else _number(row[metric])
     value = run.results["paper"].get(metric)
-    if value is not None:
-        return _number(value)
-    row = (published.rows if published else {}).get(label)
-    return "–" if row is None or metric not in row else "not found" if row[metric] is None else _number(row[metric])
+    return "–" if value is None else _number(value)
 
 
 def _not_run(tables, runs):
     """Returns a table for each of the paper's tables with rows of which there is no run, with the paper's values."""
     lines = []
     for table in tables:
-        made = {run.label for run in runs if run.results.get("dataset") == table.dataset}
-        missing = {label: row for label, row in table.rows.items() if label not in made}
+        made = [run for run in runs if run.results.get("dataset") == table.dataset]
+        missing = {label: row for label, row in table.rows.items() if not any(_is_of(run, label, row) for run in made)}
         if not missing:
             continue
         metrics = [
@@ -232,6 +229,13 @@ def _not_run(tables, runs):
             ]
             lines.append(f"| {' | '.join([label, *cells])} | not run |")
     return lines
+
+
+def _is_of(run, label, row):
+    """Whether a run makes a row of the paper's tables: by its label, or by the values that it notes from there."""
+    noted = run.results["paper"]
+    known = {name: value for name, value in row.items() if value is not None}
+    return run.label == label or (known and all(noted.get(name) == value for name, value in known.items()))
 
 
 def _origin(runs, datasets, by_label):

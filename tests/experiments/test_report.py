@@ -10,12 +10,14 @@ from ocm_tf.experiments.published import published_tables
 from ocm_tf.experiments.report import report
 
 
-def write_run(path, nll, paper=None, script="ocm_split_mnist", dataset="mnist", finished=True, metric="nll", **changes):
+def write_run(
+    path, nll, paper=None, script="ocm_split_mnist", dataset="mnist", finished=True, metric="nll", noted=None, **changes
+):
     path.mkdir(parents=True)
     seed = int(path.name.rpartition("seed")[2])
     results = {
         "experiment": script, "preset": "small", "seed": seed, "dataset": dataset, "changes": changes,
-        "metrics": {metric: nll, "nll_class_0": 1.0}, "paper": {metric: paper, "num_components": None},
+        "metrics": {metric: nll, "nll_class_0": 1.0}, "paper": noted or {metric: paper, "num_components": None},
         "memory_samples": 100, "memory_bytes": 78400, "num_components": 1, "wall_seconds": 10.0 * (seed + 1),
         "finished": finished,
     }  # fmt: skip
@@ -65,12 +67,26 @@ def test_says_of_every_published_table_what_was_not_run(tmp_path):
     assert "| method | some metric | nll class 0 |" in text
 
 
-def test_studies_give_their_own_command_and_no_value_of_a_table(tmp_path):
-    folder = tmp_path / "ocm_ablations" / "small" / "alpha"
-    write_run(folder / "alpha=5-seed0", 148.0, 132.07, script="ocm_ablations", alpha=5.0)
+def test_studies_give_their_own_command_and_the_value_of_the_setting_varied(tmp_path):
+    folder = tmp_path / "ocm_ablations" / "small" / "lambda_1"
+    write_run(folder / "lambda_1=0.8-seed0", 148.0, 132.07, script="ocm_ablations", transfer_threshold=0.8)
     text = report(tmp_path)
     assert "\npython scripts/ocm_ablations.py --study alpha --seeds 0 --threads 1\n" in text
-    assert row_of(text, "alpha=5") == ["alpha=5", "148", "100", "1", "10", "1"]
+    cells = ["lambda_1=0.8", "148", "180", "100", "64", "1", "–", "10", "1"]
+    assert row_of(text, "lambda_1=0.8") == cells
+
+
+def test_a_row_whose_values_a_run_notes_under_another_label_was_run(tmp_path):
+    folder = tmp_path / "ocm_cross_domain" / "small"
+    noted = {"nll": 201.31, "memory_samples": 2000, "num_components": 1}
+    dataset = "mnist+fashion_mnist+omniglot"
+    write_run(folder / "similar-seed0", 214.0, script="ocm_cross_domain", dataset=dataset, noted=noted)
+    write_run(folder / "other-seed0", 214.0, 201.31, script="ocm_cross_domain", dataset="mnist")
+    text = report(tmp_path)
+    missing = text.partition("Table 3, cross domain, rows not run here:")[2].partition("\n\nTable")[0]
+    assert "| vae-iwvae-ocm |" in missing
+    assert "| vae-elbo-ocm |" not in missing
+    assert row_of(text, "similar")[2] == "201.31"
 
 
 def test_studies_stand_with_their_paper_and_other_scripts_behind_all(tmp_path):
