@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ocm_tf.memory.cooperative_memory import CooperativeMemory
     from ocm_tf.memory.sample_buffer import SampleBuffer
 
+REFERENCES = "on_expand", "every_round", "highest"
+
 
 class Expansion(keras.callbacks.Callback):
     """Adds a component when the likelihood bound on the memories jumps  [OCM, Algorithm 2, Eq. 25].
@@ -23,13 +25,21 @@ class Expansion(keras.callbacks.Callback):
     ones, averaged over all components and samples. The mixture grows if |R_i - R_last| exceeds the threshold; a jump
     upwards counts too. Then the long-term memory is cleared.
 
+    Averaged over many components that know nothing of the present data, R_i hardly follows the one that learns them,
+    and a component that gets better counts like one that meets something new. `components="best"` with
+    `reference="highest"`, which are ours, sees neither.
+
     Put it behind `MemoryTransfer` in the list of callbacks: moving samples between the memories leaves R_i as it is
     (unless the moved ones replace others, `when_full="reservoir"`).
 
     Args:
         threshold: lambda_2 in the paper, in nats.
         reference: `"on_expand"`, R_last is set in the first round and at each expansion, as in the paper, or
-            `"every_round"`, as in the authors' code, where slow drift never adds up.
+            `"every_round"`, as in the authors' code, where slow drift never adds up, or `"highest"`, the highest R_i
+            since then, below which it must fall.
+        components: `"mean"`, R_i averages over components, as in the paper, or `"best"`, it takes for each sample the
+            component with the highest bound.
+        clear_long_term: whether an expansion clears the long-term memory.
         check_every: number of rounds from one test to the next.
         num_samples: latent draws K of the bound.
         grey_input: whether the bound is fed grey values, as in the authors' code, though for these it is no likelihood
@@ -43,6 +53,8 @@ class Expansion(keras.callbacks.Callback):
         self,
         threshold: float = 10.0,
         reference: str = "on_expand",
+        components: str = "mean",
+        clear_long_term: bool = True,
         check_every: int = 1,
         num_samples: int = 1000,
         grey_input: bool = False,
@@ -54,9 +66,12 @@ class Expansion(keras.callbacks.Callback):
             raise ValueError(f"threshold and check_every must be positive, got {threshold} and {check_every}.")
         if keep_transferred is not None and keep_transferred.when_full != "stop":
             raise ValueError("Picks that replace stored samples cannot outlast an expansion; use when_full='stop'.")
-        if reference not in ("on_expand", "every_round"):
-            raise ValueError(f"reference must be 'on_expand' or 'every_round', got {reference!r}.")
+        if reference not in REFERENCES:
+            raise ValueError(f"reference must be one of {', '.join(REFERENCES)}, got {reference!r}.")
+        if components not in ("mean", "best"):
+            raise ValueError(f"components must be 'mean' or 'best', got {components!r}.")
         self.threshold, self.reference, self.check_every = threshold, reference, check_every
+        self.components, self.clear_long_term = components, clear_long_term
         self.num_samples, self.grey_input, self.keep_transferred = num_samples, grey_input, keep_transferred
         self.rng = np.random.default_rng(seed)
         self.num_rounds = 0
@@ -77,16 +92,17 @@ class Expansion(keras.callbacks.Callback):
         self.expanded = due and self.model.num_components < self.model.max_components
         if self.expanded:
             self.model.grow()
-            if memory.long_term is not None:
+            if self.clear_long_term and memory.long_term is not None:
                 self.clear(memory.long_term)
 
     def mean_bound(self, memory: CooperativeMemory) -> float:
-        """Returns R_i: the bound of all samples in memory, averaged over components and samples, in nats."""
+        """Returns R_i: the bound of all samples in memory, averaged over samples and as `components` says, in nats."""
         # Departs from the paper: its formula for R_i could not be read. This is what the authors' code computes.
         images = np.asarray(memory.gather().images)
         seed = int(self.rng.integers(2**31))
         inputs = images if self.grey_input else np.asarray(self.model.binarised(images, seed))
-        return float(self.model.component_bounds(inputs, self.num_samples, seed=seed % 1000).mean(dtype=np.float64))
+        bounds = self.model.component_bounds(inputs, self.num_samples, seed=seed % 1000)
+        return float((bounds.max(axis=1) if self.components == "best" else bounds).mean(dtype=np.float64))
 
     def clear(self, long_term: SampleBuffer) -> None:
         """Empties the long-term memory, but for the samples moved in this very round if they are to stay."""
@@ -120,7 +136,8 @@ def expansion_due(
         bound: R_i of this round, in nats.
         last_bound: R_last, or None in the first round.
         threshold: lambda_2, in nats.
-        reference: `"on_expand"` or `"every_round"`, when R_last takes the value of R_i.
+        reference: when R_last takes the value of R_i: `"on_expand"`, `"every_round"` or, where it is higher,
+            `"highest"`.
 
     Returns:
         `(due, last_bound)`, with the R_last of the next round.
@@ -138,5 +155,7 @@ def expansion_due(
         raise DivergedError(f"the bound on the memories is {bound}: the model has diverged; lower the learning rate")
     if last_bound is None:
         return False, bound
+    if reference == "highest":
+        last_bound = max(bound, last_bound)
     due = abs(bound - last_bound) > threshold
     return due, bound if due or reference == "every_round" else last_bound

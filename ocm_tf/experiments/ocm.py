@@ -331,9 +331,10 @@ def build_rules(config, seed):
         expansion = Expansion(
             threshold=config.expansion_threshold,
             num_samples=config.expansion_samples,
+            components=config.expansion_bound,
             keep_transferred=transfer if config.order == "expand_first" else None,
             seed=seed,
-            **{name: getattr(config, name) for name in ("reference", "check_every", "grey_input")},
+            **{name: getattr(config, name) for name in ("reference", "clear_long_term", "check_every", "grey_input")},
         )
     return {"transfer": transfer, "expansion": expansion}
 

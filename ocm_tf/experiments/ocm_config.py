@@ -167,7 +167,16 @@ class OCMConfig:
     train_shared_after_expand: bool = setting(False, "whether the shared layers train on after an expansion")
     warm_start: bool = setting(False, "whether a new component starts from the weights of the one before it")
     expansion_threshold: float = setting(10.0, "jump lambda_2 of the bound, in nats, that adds a component")
-    reference: str = setting("on_expand", "when the bound to compare with is renewed", ("on_expand", "every_round"))
+    reference: str = setting(
+        "on_expand",
+        "when the bound to compare with is renewed: at an expansion, in each round, or whenever it is the highest "
+        "since an expansion, so that falls alone count",
+        ("on_expand", "every_round", "highest"),
+    )
+    expansion_bound: str = setting(
+        "mean", "the bound of a sample in the expansion test: mean over components, or of the best", ("mean", "best")
+    )
+    clear_long_term: bool = setting(True, "whether an expansion clears the long-term memory")
     check_every: int = setting(1, "rounds from one expansion test to the next")
     expansion_samples: int = setting(1000, "latent draws K of the expansion test")
     grey_input: bool = setting(False, "whether the expansion test sees grey values instead of a binary draw")

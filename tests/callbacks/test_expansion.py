@@ -43,6 +43,10 @@ def expansions(bounds, **options):
         (DRIFT, "on_expand", [3]),
         (JUMPS, "every_round", [3, 5]),
         (JUMPS, "on_expand", [3, 5]),
+        (DRIFT, "highest", [3]),
+        (JUMPS, "highest", [3]),
+        # A component that learns gets better; what it has reached is what the next fall is measured from.
+        ([-150, -120, -100, -108, -111, -90, -99, -101], "highest", [5, 8]),
     ],
 )
 def test_grows_where_the_bound_has_jumped(bounds, reference, expected):
@@ -84,7 +88,8 @@ def test_only_every_nth_round_is_tested():
     [
         ({"threshold": 0.0}, "threshold and check_every must be positive, got 0.0 and 1"),
         ({"check_every": 0}, "threshold and check_every must be positive, got 10.0 and 0"),
-        ({"reference": "never"}, "reference must be 'on_expand' or 'every_round', got 'never'"),
+        ({"components": "worst"}, "components must be 'mean' or 'best', got 'worst'"),
+        ({"reference": "never"}, "reference must be one of on_expand, every_round, highest, got 'never'"),
     ],
 )
 def test_bad_arguments_are_refused(options, message):
@@ -117,6 +122,15 @@ def test_samples_moved_in_the_same_round_survive_if_they_are_to():
     tiny.assert_aligned(held)
 
 
+def test_the_long_term_memory_stays_if_it_is_to():
+    expansion = Expansion(10.0, clear_long_term=False)
+    transfer = MemoryTransfer(threshold=None, max_transferred=3, skip_first_round=False)
+    model = rounds_of([-100, -150], [transfer, expansion])
+    assert model.num_components == 2
+    held = model.memory.long_term.read()
+    assert held.positions[:4].tolist() == [0, 1, 2, 3] and len(held.positions) == 10
+
+
 def test_growth_needs_no_long_term_memory():
     memory = make_memory(8, None, 4, image_shape=SHAPE)
     model = StandIn(memory, [-100, -150])
@@ -142,10 +156,13 @@ def test_nothing_is_tested_between_rounds():
 # The bound ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_bound_is_of_all_samples_in_both_memories_and_averaged_over_components():
+@pytest.mark.parametrize(
+    ("components", "expected"), [("mean", np.arange(36).mean()), ("best", np.arange(2, 36, 3).mean())]
+)
+def test_the_bound_is_of_all_samples_in_both_memories_and_of_all_components_or_the_best(components, expected):
     memory = make_memory(8, 60, 4, image_shape=SHAPE)
-    model, expansion = StandIn(memory, [], num_components=3), Expansion(10.0, num_samples=7, grey_input=True)
-    asked = []
+    expansion = Expansion(10.0, components=components, num_samples=7, grey_input=True)
+    model, asked = StandIn(memory, [], num_components=3), []
 
     def component_bounds(images, num_samples, seed):
         asked.append((images, num_samples))
@@ -155,7 +172,7 @@ def test_the_bound_is_of_all_samples_in_both_memories_and_averaged_over_componen
     drive(model, [expansion], 8, 4)
     np.testing.assert_array_equal(asked[0][0], make_samples([*range(8), *range(4)]).images)
     assert asked[0][1] == 7
-    assert expansion.bound == expansion.last_bound == np.arange(36).mean()
+    assert expansion.bound == expansion.last_bound == expected
 
 
 def test_the_bound_of_a_round_does_not_depend_on_what_was_moved():
