@@ -112,9 +112,10 @@ def report(root):
         root: path of the directory.
 
     Returns:
-        Markdown text: for each script and each directory of runs a table, one row for each label, mean and standard
-        deviation over seeds; the paper's values beside them, "not found" where the paper's value is unknown and a dash
-        where it has no such row; and the rows of the paper's tables that were not run.
+        Markdown text: for each script and each directory of runs a table, one row for each label, those of the paper's
+        table first, mean and standard deviation over seeds; the paper's values beside them, "not found" where the
+        paper's value is unknown and a dash where it has no such row; and the rows of the paper's tables that were not
+        run.
 
     Raises:
         UserError: as `collect`.
@@ -170,8 +171,9 @@ def _section(name, runs, tables):
     by_label = {}
     for run in runs:
         by_label.setdefault(run.label, []).append(run)
-    for label, same in by_label.items():
-        cells = [label]
+    papers = list(published.rows) if published else []
+    for label in sorted(by_label, key=lambda label: papers.index(label) if label in papers else len(papers)):
+        cells, same = [label], by_label[label]
         for metric in metrics:
             cells.append(_mean([run.value(metric) for run in same]))
             if _has_paper(metric, runs, published):

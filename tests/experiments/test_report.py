@@ -72,8 +72,12 @@ def test_studies_give_their_own_command_and_the_value_of_the_setting_varied(tmp_
     write_run(folder / "lambda_1=0.8-seed0", 148.0, 132.07, script="ocm_ablations", transfer_threshold=0.8)
     text = report(tmp_path)
     assert "\npython scripts/ocm_ablations.py --study alpha --seeds 0 --threads 1\n" in text
-    cells = ["lambda_1=0.8", "148", "180", "100", "64", "1", "–", "10", "1"]
+    cells = ["lambda_1=0.8", "148", "180", "100", "64", "1", "1", "10", "1"]
     assert row_of(text, "lambda_1=0.8") == cells
+    write_run(folder.with_name("alpha") / "alpha=10-seed0", 140.0, script="ocm_ablations")
+    write_run(folder.with_name("alpha") / "alpha=5-seed0", 148.0, script="ocm_ablations")
+    text = report(tmp_path)
+    assert text.index("| alpha=5 |") < text.index("| alpha=10 |"), "in the order of the figure"
 
 
 def test_a_row_whose_values_a_run_notes_under_another_label_was_run(tmp_path):
