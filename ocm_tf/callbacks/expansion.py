@@ -36,7 +36,7 @@ class Expansion(keras.callbacks.Callback):
         threshold: lambda_2 in the paper, in nats.
         reference: `"on_expand"`, R_last is set in the first round and at each expansion, as in the paper, or
             `"every_round"`, as in the authors' code, where slow drift never adds up, or `"highest"`, the highest R_i
-            since then, below which it must fall.
+            in the rounds after it, below which it must fall.
         components: `"mean"`, R_i averages over components, as in the paper, or `"best"`, it takes for each sample the
             component with the highest bound.
         clear_long_term: whether an expansion clears the long-term memory.
@@ -129,7 +129,7 @@ class Expansion(keras.callbacks.Callback):
 
 def expansion_due(
     bound: float, last_bound: float | None, threshold: float, reference: str = "on_expand"
-) -> tuple[bool, float]:
+) -> tuple[bool, float | None]:
     """Decides whether a mixture is to grow: `|R_i - R_last| > lambda_2`  [OCM, Eq. 25].
 
     Args:
@@ -137,7 +137,7 @@ def expansion_due(
         last_bound: R_last, or None in the first round.
         threshold: lambda_2, in nats.
         reference: when R_last takes the value of R_i: `"on_expand"`, `"every_round"` or, where it is higher,
-            `"highest"`.
+            `"highest"`, which forgets it at an expansion: the round after it measures the new component's first data.
 
     Returns:
         `(due, last_bound)`, with the R_last of the next round.
@@ -156,6 +156,8 @@ def expansion_due(
     if last_bound is None:
         return False, bound
     if reference == "highest":
-        last_bound = max(bound, last_bound)
+        highest = max(bound, last_bound)
+        due = highest - bound > threshold
+        return due, None if due else highest
     due = abs(bound - last_bound) > threshold
     return due, bound if due or reference == "every_round" else last_bound

@@ -6,13 +6,23 @@ from ocm_tf.errors import UserError
 from ocm_tf.experiments.ocm_config import THINNED, OCMConfig
 from ocm_tf.experiments.settings import setting
 
+_PAPER_TEST = {"expansion_bound": "mean", "reference": "on_expand"}
+
 VARIANTS = {
-    "dynamic-ocm": {"memory": "cooperative", "dynamic": True},
+    "dynamic-ocm": {"memory": "cooperative", "dynamic": True, **_PAPER_TEST},
     "ocm": {"memory": "cooperative", "dynamic": False},
     "reservoir": {"memory": "reservoir", "dynamic": False},
     "finetune": {"memory": "none", "dynamic": False},
+    "best": {
+        "memory": "reservoir",
+        "dynamic": True,
+        "expansion_bound": "best",
+        "reference": "highest",
+        "expansion_threshold": 5.0,
+    },
 }
-"""Dynamic-OCM; the same with a single component; two classifiers without a VAE, to hold them against."""
+"""Dynamic-OCM; the same with a single component; two classifiers without a VAE, to hold them against; and our own
+choice `best`, no method of the paper: a model with a reservoir that grows where its best component's bound falls."""
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ def expansions(bounds, **options):
         (JUMPS, "on_expand", [3, 5]),
         (DRIFT, "highest", [3]),
         (JUMPS, "highest", [3]),
+        # The round after an expansion is the first to be measured from: a change that takes two rounds counts once.
+        ([-100, -130, -170, -165, -180], "highest", [2, 5]),
         # A component that learns gets better; what it has reached is what the next fall is measured from.
         ([-150, -120, -100, -108, -111, -90, -99, -101], "highest", [5, 8]),
     ],

@@ -116,7 +116,7 @@ def test_paper_values_are_those_of_the_variant_the_data_set_and_the_stream():
     assert paper_values(reservoir)["average_accuracy"] == 42.48
     imbalanced = IMBALANCED_PRESETS["paper"]
     assert paper_values(imbalanced) == {"average_accuracy": 88.3, "num_components": 7}
-    for config in (TINY, dataclasses.replace(PAPER, **VARIANTS["ocm"])):
+    for config in (TINY, *(dataclasses.replace(PAPER, **VARIANTS[name]) for name in ("ocm", "best"))):
         assert set(paper_values(config).values()) == {None}
 
 
@@ -211,10 +211,10 @@ def test_the_model_is_that_of_the_variant(variant):
     changes = VARIANTS[variant]
     config = for_stream(dataclasses.replace(config_of(), **changes), 20)
     model = ocm_classification.build_model(config, tiny.IMAGE_SHAPE, 10, seed=0)
-    is_mixture = variant in ("dynamic-ocm", "ocm")
+    is_mixture, grows = variant in ("dynamic-ocm", "ocm", "best"), variant in ("dynamic-ocm", "best")
     assert type(model) is (ClassifierMixture if is_mixture else OnlineClassifier)
     if is_mixture:
-        assert model.max_components == (3 if variant == "dynamic-ocm" else 1)
+        assert model.max_components == (3 if grows else 1)
         assert model.optimizer.epsilon == 1e-8
     optimizer = model.classifier_optimizer if is_mixture else model.optimizer
     np.testing.assert_allclose(optimizer.learning_rate, 0.05)
@@ -222,6 +222,7 @@ def test_the_model_is_that_of_the_variant(variant):
     rules = ocm.build_rules(config, seed=0)
     assert [name for name, rule in rules.items() if rule] == {
         "dynamic-ocm": ["transfer", "expansion"], "ocm": ["transfer"], "reservoir": [], "finetune": [],
+        "best": ["expansion"],
     }[variant]  # fmt: skip
 
 
@@ -336,7 +337,7 @@ def test_finetuning_forgets_all_but_the_last_task(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["ocm", "reservoir"])
+@pytest.mark.parametrize("variant", ["ocm", "reservoir", "best"])
 def test_every_variant_makes_a_whole_run(tmp_path, variant):
     metrics = run_variant(tmp_path, variant)
     rows = read_metrics(tmp_path / "metrics.csv")
