@@ -13,7 +13,7 @@ VARIANTS = {
     "ocm": {"memory": "cooperative", "dynamic": False},
     "reservoir": {"memory": "reservoir", "dynamic": False},
     "finetune": {"memory": "none", "dynamic": False},
-    "best": {
+    "dynamic-best": {
         "memory": "reservoir",
         "dynamic": True,
         "expansion_bound": "best",
@@ -22,7 +22,7 @@ VARIANTS = {
     },
 }
 """Dynamic-OCM; the same with a single component; two classifiers without a VAE, to hold them against; and our own
-choice `best`, no method of the paper: a model with a reservoir that grows where its best component's bound falls."""
+choice `dynamic-best`, no method of the paper: a reservoir, and growth where the bound of the best component falls."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ SMALL = replace(
 
 STREAM = replace(PAPER, **THINNED, steps_per_batch=10, eval_samples=100)
 
-BEST = replace(STREAM, **VARIANTS["best"])
+BEST = replace(STREAM, **VARIANTS["dynamic-best"])
 
 TINY = replace(
     SMALL,

@@ -85,7 +85,7 @@ def _add_flags(parser):
         "--variant",
         choices=VARIANTS,
         help="Dynamic-OCM, a single OCM component, a classifier with a reservoir, one without memory, or our own "
-        "choice best (default: dynamic-ocm)",
+        "choice dynamic-best (default: dynamic-ocm)",
     )
     text = "run every variant, and draw a table and a figure"
     add_comparison_flags(parser, ("methods",), text, default="methods", only=f"some of {', '.join(VARIANTS)}")

@@ -116,7 +116,7 @@ def test_paper_values_are_those_of_the_variant_the_data_set_and_the_stream():
     assert paper_values(reservoir)["average_accuracy"] == 42.48
     imbalanced = IMBALANCED_PRESETS["paper"]
     assert paper_values(imbalanced) == {"average_accuracy": 88.3, "num_components": 7}
-    for config in (TINY, *(dataclasses.replace(PAPER, **VARIANTS[name]) for name in ("ocm", "best"))):
+    for config in (TINY, *(dataclasses.replace(PAPER, **VARIANTS[name]) for name in ("ocm", "dynamic-best"))):
         assert set(paper_values(config).values()) == {None}
 
 
@@ -211,7 +211,7 @@ def test_the_model_is_that_of_the_variant(variant):
     changes = VARIANTS[variant]
     config = for_stream(dataclasses.replace(config_of(), **changes), 20)
     model = ocm_classification.build_model(config, tiny.IMAGE_SHAPE, 10, seed=0)
-    is_mixture, grows = variant in ("dynamic-ocm", "ocm", "best"), variant in ("dynamic-ocm", "best")
+    is_mixture, grows = variant in ("dynamic-ocm", "ocm", "dynamic-best"), variant.startswith("dynamic")
     assert type(model) is (ClassifierMixture if is_mixture else OnlineClassifier)
     if is_mixture:
         assert model.max_components == (3 if grows else 1)
@@ -222,7 +222,7 @@ def test_the_model_is_that_of_the_variant(variant):
     rules = ocm.build_rules(config, seed=0)
     assert [name for name, rule in rules.items() if rule] == {
         "dynamic-ocm": ["transfer", "expansion"], "ocm": ["transfer"], "reservoir": [], "finetune": [],
-        "best": ["expansion"],
+        "dynamic-best": ["expansion"],
     }[variant]  # fmt: skip
 
 
@@ -337,7 +337,7 @@ def test_finetuning_forgets_all_but_the_last_task(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["ocm", "reservoir", "best"])
+@pytest.mark.parametrize("variant", ["ocm", "reservoir", "dynamic-best"])
 def test_every_variant_makes_a_whole_run(tmp_path, variant):
     metrics = run_variant(tmp_path, variant)
     rows = read_metrics(tmp_path / "metrics.csv")
