@@ -6,14 +6,15 @@ from ocm_tf.errors import UserError
 from ocm_tf.experiments.ocm_config import THINNED, OCMConfig
 from ocm_tf.experiments.settings import setting
 
-_PAPER_TEST = {"expansion_bound": "mean", "reference": "on_expand"}
+_GROWTH = {"expansion_bound": "mean", "reference": "on_expand", "clear_long_term": True, "warm_start": False}
 
 VARIANTS = {
-    "dynamic-ocm": {"memory": "cooperative", "dynamic": True, **_PAPER_TEST},
+    "dynamic-ocm": {"memory": "cooperative", "dynamic": True, **_GROWTH},
     "ocm": {"memory": "cooperative", "dynamic": False},
     "reservoir": {"memory": "reservoir", "dynamic": False},
     "finetune": {"memory": "none", "dynamic": False},
     "dynamic-best": {
+        **_GROWTH,
         "memory": "reservoir",
         "dynamic": True,
         "expansion_bound": "best",

@@ -107,7 +107,8 @@ def test_presets_have_costs_and_variants_have_names():
     assert COSTS.keys() == PRESETS.keys() == IMBALANCED_PRESETS.keys()
     for name, changes in VARIANTS.items():
         assert variant_of(dataclasses.replace(PAPER, **changes)) == name
-    assert variant_of(dataclasses.replace(PAPER, memory="reservoir")) is None
+    for changes in ({"memory": "reservoir"}, {"clear_long_term": False}, {"warm_start": True}):
+        assert variant_of(dataclasses.replace(PAPER, **changes)) is None
 
 
 def test_paper_values_are_those_of_the_variant_the_data_set_and_the_stream():
