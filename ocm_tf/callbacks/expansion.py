@@ -27,7 +27,7 @@ class Expansion(keras.callbacks.Callback):
 
     Averaged over many components that know nothing of the present data, R_i hardly follows the one that learns them,
     and a component that gets better counts like one that meets something new. `components="best"` with
-    `reference="highest"`, which are ours, sees neither.
+    `reference="highest"`, which are ours, is misled by neither.
 
     Put it behind `MemoryTransfer` in the list of callbacks: moving samples between the memories leaves R_i as it is
     (unless the moved ones replace others, `when_full="reservoir"`).
@@ -37,15 +37,15 @@ class Expansion(keras.callbacks.Callback):
         reference: `"on_expand"`, R_last is set in the first round and at each expansion, as in the paper, or
             `"every_round"`, as in the authors' code, where slow drift never adds up, or `"highest"`, the highest R_i
             in the rounds after it, below which it must fall.
-        components: `"mean"`, R_i averages over components, as in the paper, or `"best"`, it takes for each sample the
-            component with the highest bound.
-        clear_long_term: whether an expansion clears the long-term memory.
         check_every: number of rounds from one test to the next.
         num_samples: latent draws K of the bound.
         grey_input: whether the bound is fed grey values, as in the authors' code, though for these it is no likelihood
             of binary images. By default each sample is binarised.
         keep_transferred: a `MemoryTransfer` whose picks of the same round survive the clearing, so that the outcome is
             that of the authors' code, which expands first and transfers afterwards; None clears all, as in the paper.
+        components: `"mean"`, R_i averages over components, as in the paper, or `"best"`, it takes for each sample the
+            component with the highest bound.
+        clear_long_term: whether an expansion clears the long-term memory.
         seed: seed of the latent draws and the binarisation.
     """
 
@@ -53,12 +53,12 @@ class Expansion(keras.callbacks.Callback):
         self,
         threshold: float = 10.0,
         reference: str = "on_expand",
-        components: str = "mean",
-        clear_long_term: bool = True,
         check_every: int = 1,
         num_samples: int = 1000,
         grey_input: bool = False,
         keep_transferred: MemoryTransfer | None = None,
+        components: str = "mean",
+        clear_long_term: bool = True,
         seed: int = 0,
     ) -> None:
         super().__init__()
