@@ -15,6 +15,8 @@ _OCM = {
     "weight_average": 0.0,
     "share_layers": True,
     "warm_start": False,
+    "expansion_bound": "mean",
+    "clear_long_term": True,
 }
 
 BEST = {
