@@ -175,7 +175,7 @@ def _section(name, runs, tables):
     for label in sorted(by_label, key=lambda label: papers.index(label) if label in papers else len(papers)):
         cells, same = [label], by_label[label]
         for metric in metrics:
-            cells.append(_mean([run.value(metric) for run in same]))
+            cells.append(_mean(_by_seed(same, metric)))
             if _has_paper(metric, runs, published):
                 cells.append(_paper_value(metric, label, same[0], published))
         cells += [f"{np.mean([run.results['wall_seconds'] for run in same]):,.0f}", str(len(_seeds(same)))]
@@ -294,8 +294,14 @@ def _setting(value):
     return format_value(tuple(value) if isinstance(value, list) else value)
 
 
+def _by_seed(runs, metric):
+    """Returns one value for each seed: what else the runs of a label differ in, the dominant task, is averaged over."""
+    values = {seed: [run.value(metric) for run in runs if run.results["seed"] == seed] for seed in _seeds(runs)}
+    return [np.mean(of_seed) for of_seed in values.values() if None not in of_seed]
+
+
 def _mean(values):
-    values = np.array([value for value in values if value is not None], float)
+    values = np.array(values, float)
     if not len(values):
         return "–"
     # Counts are often the same for all seeds, where a deviation would say nothing.

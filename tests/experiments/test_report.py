@@ -80,6 +80,14 @@ def test_studies_give_their_own_command_and_the_value_of_the_setting_varied(tmp_
     assert text.index("| alpha=5 |") < text.index("| alpha=10 |"), "in the order of the figure"
 
 
+def test_choices_of_the_dominant_task_are_averaged_for_each_seed(tmp_path):
+    for name, accuracy in (("1-seed0", 60.0), ("2-seed0", 80.0), ("1-seed1", 62.0), ("2-seed1", 82.0)):
+        write_run(
+            tmp_path / "set" / f"ocm-dominant{name}", accuracy, script="ocm_imbalanced", metric="average_accuracy"
+        )
+    assert row_of(report(tmp_path), "ocm")[1] == "71 ± 1.41"
+
+
 def test_a_row_whose_values_a_run_notes_under_another_label_was_run(tmp_path):
     folder = tmp_path / "ocm_cross_domain" / "small"
     noted = {"nll": 201.31, "memory_samples": 2000, "num_components": 1}
