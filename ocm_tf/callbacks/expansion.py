@@ -134,7 +134,7 @@ def expansion_due(
 
     Args:
         bound: R_i of this round, in nats.
-        last_bound: R_last, or None in the first round.
+        last_bound: R_last, or None where this round is the first to set it.
         threshold: lambda_2, in nats.
         reference: when R_last takes the value of R_i: `"on_expand"`, `"every_round"` or, where it is higher,
             `"highest"`, which forgets it at an expansion: the round after it measures the new component's first data.

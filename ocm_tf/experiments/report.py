@@ -237,7 +237,7 @@ def _is_of(run, label, row):
     """Whether a run makes a row of the paper's tables: by its label, or by the values that it notes from there."""
     noted = run.results["paper"]
     known = {name: value for name, value in row.items() if value is not None}
-    return run.label == label or (known and all(noted.get(name) == value for name, value in known.items()))
+    return run.label == label or (bool(known) and all(noted.get(name) == value for name, value in known.items()))
 
 
 def _origin(runs, datasets, by_label):

@@ -225,6 +225,11 @@ def test_the_model_is_that_of_the_variant(variant):
         "dynamic-ocm": ["transfer", "expansion"], "ocm": ["transfer"], "reservoir": [], "finetune": [],
         "dynamic-best": ["expansion"],
     }[variant]  # fmt: skip
+    if grows:
+        expansion = rules["expansion"]
+        expected = ("best", "highest", 5.0) if variant == "dynamic-best" else ("mean", "on_expand", 0.5)
+        assert (expansion.components, expansion.reference, expansion.threshold) == expected
+        assert expansion.clear_long_term
 
 
 def test_the_classifiers_are_those_of_the_paper():
